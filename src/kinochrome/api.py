@@ -1,0 +1,48 @@
+"""The command line's verbs as plain functions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from . import pipeline, shots, video
+from .errors import MethodError
+from .pipeline import Summary
+from .plan import Job, Report
+from .project import parse_time
+from .types import Shot
+
+
+def colorize(
+    source: str | Path,
+    target: str | Path,
+    *,
+    references: Iterable[str | Path] = (),
+    report: Report = lambda event, data: None,
+    **settings: Any,
+) -> Summary:
+    """Colours a film, as `kinochrome colorize SOURCE TARGET` does, and tells what it did.
+
+    `references` are written as on the command line (`"still.png@120"`). `settings` are the command's options by
+    their names (`method`, `shots`, `project`, `overwrite`, `height`, `options`, …, and `start`, `stop` for `--from`,
+    `--to`); `report` is called with each event.
+    """
+    unknown = set(settings) - set(Job.__dataclass_fields__)
+    if unknown:
+        known = ", ".join(sorted(set(Job.__dataclass_fields__) - {"source", "target"}))
+        raise MethodError(f"colorize() knows no setting '{sorted(unknown)[0]}'. It knows: {known}.")
+    for name in ("shots", "project", "confidence"):
+        settings[name] = Path(settings[name]) if settings.get(name) else None
+    for name in ("start", "stop"):
+        settings[name] = parse_time(str(settings[name])) if settings.get(name) is not None else None
+    texts = tuple(str(reference) for reference in references)
+    return pipeline.colorize(Job(Path(source), Path(target), references=texts, **settings), report)
+
+
+def find_shots(source: str | Path, *, deinterlace: bool = False, recolor: bool = False) -> list[Shot]:
+    """The shots of a film, as `kinochrome shots SOURCE` prints them."""
+    info = video.probe(Path(source), deinterlace=deinterlace)
+    finder = shots.ShotFinder(info)
+    video.scan(info, finder.see)
+    return finder.shots(recolor)

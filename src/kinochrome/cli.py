@@ -1,0 +1,235 @@
+"""The command line: one function a verb. Heavy modules are imported where a verb needs them."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from .errors import KinochromeError, MethodError
+from .methods import METHODS
+
+EXIT_CODES = """\b
+Exit codes: 0 done; 1 other errors; 2 wrong usage; 3 film or picture; 4 reference or shot list;
+5 method or option; 6 weights; 7 project folder; 130 stopped with Ctrl-C (run again to go on)."""
+
+app = typer.Typer(
+    name="kinochrome",
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+    help="Turns black-and-white film into colour: full size, full bit depth, luma untouched, sound kept.\n\n"
+    + EXIT_CODES,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+# Everything a person reads goes to stderr: stdout is for `--json`, tables, and y4m.
+console = Console(stderr=True)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from . import __version__
+
+        print(f"kinochrome {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Say it and stop.")
+    ] = False,
+) -> None:
+    pass
+
+
+def _pairs(texts: list[str], option: str) -> dict[str, str]:
+    """`KEY=VALUE` texts as a dict."""
+    pairs = {}
+    for text in texts:
+        key, equals, value = text.partition("=")
+        if not equals or not key:
+            raise MethodError(f"{option} {text}: write it as KEY=VALUE.")
+        pairs[key] = value
+    return pairs
+
+
+@app.command(rich_help_panel="Colour")
+def colorize(
+    source: Annotated[Path, typer.Argument(help="A film, a folder of pictures, one picture, or - for y4m on stdin.")],
+    target: Annotated[Path, typer.Argument(help="A film, frames/%06d.png, one picture, or - for y4m on stdout.")],
+    method: Annotated[
+        str, typer.Option(help="NAME, or NAME,NAME: each one's output is the next one's draft.")
+    ] = "flow",
+    reference: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A coloured picture: PICTURE@FRAME (from 0), PICTURE@HH:MM:SS or PICTURE@shot:N says where; "
+            "PICTURE alone is any picture of the same things; a folder holds stills named by frame number."
+        ),
+    ] = None,
+    shots: Annotated[Path | None, typer.Option(help="CSV or EDL of `kinochrome shots`, edited by hand.")] = None,
+    project: Annotated[
+        Path | None, typer.Option(help="Keep the work here. [TARGET.kinochrome, then removed]")
+    ] = None,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Forget what an earlier run has done.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing target.")] = False,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
+    height: Annotated[int | None, typer.Option(help="Working height in pixels; more is finer and slower.")] = None,
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", help="METHOD.OPTION=VALUE; `kinochrome methods NAME` lists them.")
+    ] = None,
+    preset: Annotated[
+        str | None, typer.Option(help="web, archive, h265, av1, prores, dnxhr, … [by the target's suffix]")
+    ] = None,
+    encoder: Annotated[
+        list[str] | None, typer.Option(help="KEY=VALUE for the encoder, for instance crf=14.")
+    ] = None,
+    saturation: Annotated[float, typer.Option(help="1 leaves colours as they are.")] = 1.0,
+    confidence: Annotated[Path | None, typer.Option(help="Write how sure the colours are, as a grey film.")] = None,
+    deinterlace: Annotated[bool, typer.Option("--deinterlace", help="For interlaced sources.")] = False,
+    recolor: Annotated[bool, typer.Option("--recolor", help="Colour also what is in colour already.")] = False,
+    from_: Annotated[str | None, typer.Option("--from", help="Start here, HH:MM:SS.")] = None,
+    to: Annotated[str | None, typer.Option(help="Stop here, HH:MM:SS.")] = None,
+    preview: Annotated[bool, typer.Option("--preview", help="Small and fast, with a contact sheet beside it.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print events, one JSON object a line.")] = False,
+) -> None:
+    """Colours a film.
+
+    \b
+    One coloured still, of frame 0:
+        kinochrome colorize film.mp4 colour.mp4 --reference still.png@0
+    One still a shot, for an archive:
+        kinochrome colorize film.mkv colour.mkv --reference stills/ --preset archive
+    Look first, quickly:
+        kinochrome colorize film.mp4 look.mp4 --reference still.png@0 --preview
+
+    A run that was stopped goes on where it was: give the same command again.
+    """
+    from .api import colorize as run
+    from .progress import Progress
+
+    with Progress(console, as_json=as_json, to_stdout=str(target) != "-") as progress:
+        summary = run(
+            source,
+            target,
+            references=reference or [],
+            report=progress.report,
+            method=method,
+            shots=shots,
+            project=project,
+            fresh=fresh,
+            overwrite=overwrite,
+            device=device,
+            height=height,
+            options=_pairs(set_ or [], "--set"),
+            preset=preset,
+            encoder=_pairs(encoder or [], "--encoder"),
+            saturation=saturation,
+            confidence=confidence,
+            deinterlace=deinterlace,
+            recolor=recolor,
+            start=from_,
+            stop=to,
+            preview=preview,
+        )
+        progress.finish(summary)
+
+
+@app.command(rich_help_panel="Colour")
+def shots(
+    source: Annotated[Path, typer.Argument(help="A film or a folder of pictures.")],
+    out: Annotated[Path | None, typer.Option(help="Write here (.csv or .edl) instead of printing CSV.")] = None,
+    deinterlace: Annotated[bool, typer.Option("--deinterlace", help="For interlaced sources.")] = False,
+) -> None:
+    """Lists the shots of a film, to be edited by hand and given back with --shots.
+
+    \b
+        kinochrome shots film.mp4 --out shots.csv
+        kinochrome colorize film.mp4 colour.mp4 --shots shots.csv --reference stills/
+    """
+    from . import video
+    from .progress import Progress
+    from .shots import ShotFinder, shots_text, write_shots
+
+    info = video.probe(source, deinterlace=deinterlace)
+    finder = ShotFinder(info)
+    with Progress(console) as progress:
+
+        def see(frame: Any) -> None:
+            finder.see(frame)
+            progress.report("scan", {"frame": frame.index + 1})
+
+        table = video.scan(info, see)
+    if out:
+        write_shots(finder.shots(), table, info, out)
+        console.print(f"{len(finder.shots())} shots written to {out}")
+    else:
+        print(shots_text(finder.shots(), table, info), end="")
+
+
+@app.command(rich_help_panel="Look around")
+def methods(name: Annotated[str | None, typer.Argument(help="Tell all about this one.")] = None) -> None:
+    """Lists the methods, or tells what one does and which options it has.
+
+    \b
+        kinochrome methods
+        kinochrome methods flow
+    """
+    from .methods import describe
+
+    if name is None:
+        table = Table("method", "what it is", box=None)
+        for known, line in METHODS.items():
+            table.add_row(known, line)
+        Console().print(table)
+    else:
+        print(describe(name))
+
+
+@app.command(rich_help_panel="Look around")
+def demo(folder: Annotated[Path, typer.Argument(help="What it makes goes here.")] = Path("demo")) -> None:
+    """Shows it all at once: renders a film of its own, takes the colour away, and gives it back."""
+    from .demo import run
+
+    run(folder, console)
+
+
+@app.command(rich_help_panel="Look around")
+def doctor() -> None:
+    """Checks this machine: versions, devices, encoders, free space. Ends with 1 if something is missing."""
+    from .doctor import examine
+
+    table = Table("what", "here", box=None)
+    complete = True
+    for finding in examine():
+        complete &= finding.fine
+        table.add_row(finding.what, finding.here if finding.fine else f"[red]{finding.here}[/red]")
+    Console().print(table)
+    if not complete:
+        raise typer.Exit(1)
+
+
+def main() -> None:
+    """What the `kinochrome` command runs. Errors are told in a sentence; KINOCHROME_DEBUG=1 shows where they arose."""
+    try:
+        app()
+    except KinochromeError as error:
+        if os.environ.get("KINOCHROME_DEBUG"):
+            raise
+        if "--json" in sys.argv:
+            print(json.dumps({"event": "error", "kind": type(error).__name__, "text": str(error)}), file=sys.stderr)
+        else:
+            console.print(f"[red]error:[/red] {escape(str(error))}", highlight=False, soft_wrap=True)
+        sys.exit(error.exit_code)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,47 @@
+"""Every error that Kinochrome raises on purpose.
+
+    KinochromeError
+    ├── VideoError    (OSError)       a film, picture or stream that cannot be read, written or joined
+    ├── HintError     (ValueError)    a reference, scribble or shot list that does not fit the film
+    ├── MethodError   (ValueError)    an unknown method or option, or a need that nothing meets
+    ├── WeightsError  (RuntimeError)  a checkpoint that is missing, damaged or of another architecture
+    └── ProjectError  (RuntimeError)  a project folder of another film or of a newer version
+
+Each text says what happened, where (file, frame, shot) and what to do about it.
+"""
+
+
+class KinochromeError(Exception):
+    """What all of them share; `exit_code` is what the command line ends with."""
+
+    exit_code = 1
+
+
+class VideoError(KinochromeError, OSError):
+    """A film, picture or stream that cannot be read, written or joined."""
+
+    exit_code = 3
+
+
+class HintError(KinochromeError, ValueError):
+    """A reference, scribble or shot list that does not fit the film."""
+
+    exit_code = 4
+
+
+class MethodError(KinochromeError, ValueError):
+    """An unknown method or option, or a need of the method that nothing meets."""
+
+    exit_code = 5
+
+
+class WeightsError(KinochromeError, RuntimeError):
+    """A checkpoint that is missing, damaged or of another architecture."""
+
+    exit_code = 6
+
+
+class ProjectError(KinochromeError, RuntimeError):
+    """A project folder that belongs to another film or to a newer version."""
+
+    exit_code = 7

@@ -1,0 +1,336 @@
+"""The main path: plan, colour, render, join.
+
+A piece is coloured at working size, rendered at full size into a segment, and forgotten; what its neighbours need of it
+lies beside the segment. So memory does not grow with the film, and a run that was killed goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import cv2
+import numpy as np
+import torch
+
+from . import chain, clips, color, project, segments, sheet, video
+from .clips import Piece
+from .errors import VideoError
+from .plan import Job, Plan, Report, check_places, check_words, prepare
+from .segments import Handover
+from .types import Clip, Frame, Painted, Reference
+from .upsample import Renderer
+
+EXPLAINED = 0.5
+"""A pixel whose confidence is at least this is explained by a reference."""
+
+
+@dataclass(frozen=True)
+class ShotReport:
+    """What became of one shot."""
+
+    number: int
+    start: int
+    stop: int
+    in_colour: bool
+    """The source was in colour here and was left as it is."""
+    references: tuple[str, ...]
+    explained: float
+    """The share of its pixels that the references explain, 0..1."""
+    weakest: int
+    """The frame where a new reference would help most."""
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What a run did."""
+
+    target: Path
+    frames: int
+    resumed: int
+    """Frames that an earlier run had finished."""
+    seconds: float
+    shots: tuple[ShotReport, ...]
+    notes: tuple[str, ...]
+
+
+def colorize(job: Job, report: Report = lambda event, data: None) -> Summary:
+    """Colours a film. Whatever ends it early, the finished pieces stay and the next run goes on from them."""
+    started = time.monotonic()
+    check_words(job)
+    with _workplace(job) as job:
+        plan = prepare(job, report)
+        resumed = _colour_and_render(plan, report)
+        report("join", {"target": str(job.target)})
+        _join(plan)
+        shots = tuple(_shot_reports(plan))
+        _clean(plan)
+    if job.preview:
+        sheet.film_sheet(job.target, sheet_path(job.target))
+    start, stop = plan.span
+    return Summary(job.target, stop - start, resumed, time.monotonic() - started, shots, plan.notes)
+
+
+@contextmanager
+def _workplace(job: Job) -> Iterator[Job]:
+    """The project folder, held by this run alone; gone once the film stands, or if nothing was begun in it."""
+    if str(job.target) == "-" and job.project is None:
+        # Whoever reads the pipe is gone when it breaks: there is nothing to resume, and no target to put the work beside.
+        with TemporaryDirectory(prefix="kinochrome-") as folder, _workplace(replace(job, project=Path(folder))) as inner:
+            yield inner
+        return
+    piped = str(job.source) == "-"
+    if not piped:
+        check_places(job)
+    finished = False
+    try:
+        with project.locked(job.folder):
+            # A pipe cannot be read twice, so what comes out of it is kept first, without loss.
+            yield replace(job, source=video.spool(sys.stdin.buffer, job.folder)) if piped else job
+            finished = True
+    except (PermissionError, NotADirectoryError, FileExistsError) as error:
+        where = error.filename or job.folder
+        raise VideoError(f"{where} cannot be written: {error.strerror}. Name another place.") from error
+    finally:
+        if job.project is None and (finished or not project.is_begun(job.folder)):
+            project.remove_folder(job.folder)
+
+
+def sheet_path(target: Path) -> Path:
+    """Where a preview's contact sheet goes."""
+    return target.with_name(target.stem + ".sheet.png")
+
+
+def _colour_and_render(plan: Plan, report: Report) -> int:
+    """Every piece in order; returns how many frames were there already."""
+    start, stop = plan.span
+    report("plan", {"frames": stop - start, "shots": len(plan.shots), "pieces": len(plan.pieces), "notes": plan.notes})
+    shelf = Shelf(plan)
+    resumed = 0
+    for number, piece in enumerate(plan.pieces):
+        report("piece", {"shot": piece.shot + 1, "start": piece.start - start, "stop": piece.stop - start})
+        if _is_done(plan, number):
+            resumed += piece.stop - piece.start
+            report("resumed", {"frames": piece.stop - piece.start})
+        elif plan.shots[piece.shot].colour:
+            _render(plan, number, [], None, shelf, report)
+            segments.write(Handover(explained=torch.ones(piece.stop - piece.start)), plan.path(number, ".safetensors"))
+        else:
+            painted, lightness, handover = _colour(plan, number, shelf, report)
+            _render(plan, number, painted, lightness, shelf, report)
+            segments.write(handover, plan.path(number, ".safetensors"))
+    return resumed
+
+
+def _is_done(plan: Plan, number: int) -> bool:
+    # The handover is written last, so it vouches for the films beside it; they could still have been deleted by hand.
+    written = [plan.path(number, ".safetensors"), segment_path(plan, number)]
+    if plan.confidence:
+        written.append(segment_path(plan, number, confidence=True))
+    return all(path.exists() for path in written)
+
+
+def segment_path(plan: Plan, number: int, confidence: bool = False) -> Path:
+    """Where a piece's film lies; a target of pictures has folders for segments."""
+    encoding = plan.confidence if confidence and plan.confidence else plan.encoding
+    suffix = {"film": encoding.target.suffix, "y4m": ".mkv"}.get(encoding.kind, "")
+    return plan.path(number, (".confidence" if confidence else "") + suffix)
+
+
+class Shelf:
+    """The references of the shot at hand, read once; and the only place that keeps them."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self.shot = -1
+        self.pictures: list[tuple[np.ndarray, clips.Fit, Frame | None]] = []
+        self.fitted: dict[tuple[int, int], tuple[Reference, ...]] = {}
+
+    def open(self, shot: int) -> None:
+        """Puts this shot's pictures on the shelf."""
+        if shot == self.shot:
+            return
+        self.shot, self.pictures, self.fitted = shot, [], {}
+        size = self.plan.steps[0].size
+        for serving in self.plan.servings[shot]:
+            picture = video.read_picture(serving.hint.picture)
+            film = None if serving.frame is None else next(read(self.plan, serving.frame, serving.frame + 1))
+            light = None if film is None else clips.lightness(film, self.plan.info, size)
+            self.pictures.append((picture, clips.best_fit(picture, light, size)[0], film))
+
+    def references(self, shot: int, size: tuple[int, int]) -> tuple[Reference, ...]:
+        """All references of a shot at a working size."""
+        self.open(shot)
+        if size not in self.fitted:
+            self.fitted[size] = tuple(
+                clips.reference(picture, size, how, film, self.plan.info) for picture, how, film in self.pictures
+            )
+        return self.fitted[size]
+
+    def full_size(self, shot: int, frame: int) -> tuple[torch.Tensor, torch.Tensor] | None:
+        """(2, H, W) ab and (1, H, W) reach of the picture that *is* this frame, if there is one."""
+        self.open(shot)
+        for picture, how, film in self.pictures:
+            if film is not None and film.index == frame:
+                fitted, where = clips.fit(picture, self.plan.info.upright_size, how)
+                lab = color.lab_from_rgb(torch.from_numpy(np.ascontiguousarray(fitted)).permute(2, 0, 1))
+                return lab[1:], torch.from_numpy(where)[None]
+        return None
+
+
+def read(plan: Plan, start: int, stop: int) -> Iterator[Frame]:
+    """Frames of the film at the size at which they are rendered."""
+    for frame in video.frames(plan.source, plan.table, start, stop):
+        yield frame if plan.info is plan.source else _shrunk(frame, plan)
+
+
+def _shrunk(frame: Frame, plan: Plan) -> Frame:
+    def shrink(plane: np.ndarray) -> np.ndarray:
+        ratio_down, ratio_across = plane.shape[0] / plan.source.height, plane.shape[1] / plan.source.width
+        size = -(-round(plan.info.width * ratio_across * 2) // 2), -(-round(plan.info.height * ratio_down * 2) // 2)
+        return cv2.resize(plane, size, interpolation=cv2.INTER_AREA)
+
+    chroma = None if frame.chroma is None else (shrink(frame.chroma[0]), shrink(frame.chroma[1]))
+    return replace(frame, luma=shrink(frame.luma), chroma=chroma)
+
+
+def _colour(plan: Plan, number: int, shelf: Shelf, report: Report) -> tuple[list[Painted], torch.Tensor, Handover]:
+    """The colours of a piece's frames, their lightness, and what the piece hands on."""
+    piece = plan.pieces[number]
+    before = segments.read(plan.path(number - 1, ".safetensors")) if number else None
+    after = _bring_back(plan, number, shelf, report)
+    outcome, lightness = _run_chain(plan, piece, shelf, before if piece.continues else None, after, report)
+    painted = outcome.said[-1]
+    tail = tuple(painted[piece.stop - piece.first + k] for k in range(piece.last - piece.stop))
+    end = piece.stop - piece.first - 1
+    if before is not None and not piece.continues:
+        for k, other in enumerate(before.tail):
+            painted[k] = clips.crossfade(
+                clips.resized(other, plan.steps[-1].size), painted[k], (k + 0.5) / len(before.tail)
+            )
+    written = painted[piece.start - piece.first : piece.stop - piece.first]
+    handover = Handover(
+        boundary=outcome.boundary(end),
+        carried=outcome.carried,
+        tail=tail,
+        explained=torch.stack([(one.confidence >= EXPLAINED).float().mean() for one in written]),
+    )
+    return written, lightness[piece.start - piece.first : piece.stop - piece.first], handover
+
+
+def _bring_back(plan: Plan, number: int, shelf: Shelf, report: Report) -> Handover | None:
+    """What the pieces after this one, run backward from a later reference, say of its last frame."""
+    piece = plan.pieces[number]
+    placed = [serving.frame for serving in plan.servings[piece.shot] if serving.frame is not None]
+    if not clips.needs_following(piece, placed, plan.shots[piece.shot]):
+        return None
+    path = plan.path(number, ".following.safetensors")
+    if (stored := segments.read(path)) is not None:
+        return stored
+    # Walk forward to the first piece that holds a reference, then hand its colours back from piece to piece.
+    holds = number + 1
+    while not any(plan.pieces[holds].start <= frame < plan.pieces[holds].last for frame in placed):
+        holds += 1
+    handover = None
+    for later in range(holds, number, -1):
+        back = clips.backward_piece(plan.pieces[later], placed)
+        report("backward", {"start": back.first, "stop": back.last})
+        outcome, _ = _run_chain(plan, back, shelf, None, handover, lambda event, data: None)
+        handover = Handover(boundary=outcome.boundary(back.overlap - 1))
+        segments.write(handover, plan.path(later - 1, ".following.safetensors"))
+    return handover
+
+
+def _run_chain(
+    plan: Plan, piece: Piece, shelf: Shelf, before: Handover | None, after: Handover | None, report: Report
+) -> tuple[chain.Outcome, torch.Tensor]:
+    """What each method of the chain says of each frame of a piece, and the last one's lightness."""
+    stacks = _lightness(plan, piece)
+
+    def clip(size: chain.Size) -> Clip:
+        references = clips.near(shelf.references(piece.shot, size), piece.first, piece.last)
+        return Clip(piece.first, piece.overlap, stacks[size], references)
+
+    outcome = chain.run(plan.steps, clip, before, after, lambda share: report("coloured", {"frames": share}))
+    return outcome, stacks[plan.steps[-1].size]
+
+
+def _lightness(plan: Plan, piece: Piece) -> dict[tuple[int, int], torch.Tensor]:
+    """(T, 1, h, w) lightness of a piece at each working size of the chain."""
+    sizes = {step.size for step in plan.steps}
+    stacks = {size: torch.empty(piece.last - piece.first, 1, *size) for size in sizes}
+    for n, frame in enumerate(read(plan, piece.first, piece.last)):
+        for size, stack in stacks.items():
+            stack[n] = clips.lightness(frame, plan.info, size)
+    return stacks
+
+
+def _render(
+    plan: Plan, number: int, painted: list[Painted], lightness: torch.Tensor | None, shelf: Shelf, report: Report
+) -> None:
+    """Writes a piece at full size: the film's own luma, and chroma from the painted frames (or the film's own)."""
+    piece = plan.pieces[number]
+    renderer = Renderer(plan.info, plan.encoding, plan.job.saturation)
+    with ExitStack() as stack:
+        writer = stack.enter_context(video.Writer(segment_path(plan, number), plan.info, plan.encoding, piece.start))
+        grey = None
+        if plan.confidence:
+            path = segment_path(plan, number, confidence=True)
+            grey = stack.enter_context(video.Writer(path, plan.info, plan.confidence, piece.start))
+        for n, frame in enumerate(read(plan, piece.start, piece.stop)):
+            if lightness is None:
+                planes = renderer.keep(frame)
+            else:
+                planes = renderer.paint(frame, painted[n], lightness[n])
+                own = shelf.full_size(piece.shot, frame.index)
+                if own is not None:
+                    planes = renderer.paste(frame, *own, planes)
+            writer.write(frame.pts, *planes)
+            if grey is not None and plan.confidence:
+                shown = painted[n].confidence if painted else torch.ones(1, 1, 1)
+                grey.write(frame.pts, renderer.grey(shown, plan.confidence), None, None)
+            report("rendered", {"frames": 1})
+
+
+def _join(plan: Plan) -> None:
+    """One film of all segments, with the source's other streams beside it."""
+    whole = plan.span == (0, len(plan.table))
+    span = None if whole else plan.span
+    numbered = list(enumerate(plan.pieces))
+    if plan.confidence:
+        parts = [(segment_path(plan, n, confidence=True), piece.start) for n, piece in numbered]
+        video.join(parts, plan.source, plan.table, plan.confidence, span)
+    video.join(
+        [(segment_path(plan, n), piece.start) for n, piece in numbered], plan.source, plan.table, plan.encoding, span
+    )
+
+
+def _shot_reports(plan: Plan) -> Iterator[ShotReport]:
+    start = plan.span[0]
+    parts = [segments.read(plan.path(n, ".safetensors")) for n in range(len(plan.pieces))]
+    explained = torch.cat([part.explained for part in parts if part is not None])
+    for n, shot in enumerate(plan.shots):
+        mine = explained[shot.start - start : shot.stop - start]
+        yield ShotReport(
+            number=plan.numbers[n],
+            start=shot.start,
+            stop=shot.stop,
+            in_colour=shot.colour,
+            references=tuple(f"{serving.hint.picture.name}: {serving.why}" for serving in plan.servings[n]),
+            explained=round(float(mine.mean()), 3),
+            weakest=shot.start + int(mine.argmin()),
+        )
+
+
+def _clean(plan: Plan) -> None:
+    """Drops segments that no longer belong to this film as it is now asked for."""
+    folder = plan.job.folder / "segments"
+    current = tuple(plan.names)
+    for path in folder.iterdir():
+        if not path.name.startswith(current):
+            project.remove(path)

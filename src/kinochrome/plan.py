@@ -1,0 +1,308 @@
+"""Everything that is settled before the first frame is coloured: the film, its shots, its hints, its pieces.
+
+Whatever can be wrong with what a person gave is found here, so that an error never costs them an hour.
+"""
+
+from __future__ import annotations
+
+import platform
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from fractions import Fraction
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+
+from . import chain, clips, hints, project, shots, video
+from .chain import Step
+from .clips import Piece
+from .errors import MethodError, VideoError
+from .hints import Serving
+from .types import Encoding, FrameTable, Shot, VideoInfo
+
+Report = Callable[[str, dict[str, Any]], None]
+"""Called with an event's name and what belongs to it; see docs/cli.md for the events."""
+
+PREVIEW_HEIGHT = 240
+
+
+@dataclass(frozen=True)
+class Job:
+    """One film to be coloured, as a person asks for it. The command line's words, one for one."""
+
+    source: Path
+    target: Path
+    method: str = "flow"
+    references: tuple[str, ...] = ()
+    shots: Path | None = None
+    project: Path | None = None
+    fresh: bool = False
+    overwrite: bool = False
+    device: str = "auto"
+    height: int | None = None
+    options: Mapping[str, str] = field(default_factory=dict)
+    """`METHOD.OPTION` to its value."""
+    preset: str | None = None
+    encoder: Mapping[str, str] = field(default_factory=dict)
+    saturation: float = 1.0
+    confidence: Path | None = None
+    deinterlace: bool = False
+    recolor: bool = False
+    start: Fraction | None = None
+    """In seconds from the film's first frame."""
+    stop: Fraction | None = None
+    preview: bool = False
+
+    @property
+    def place(self) -> Path:
+        """What appears when the film is done: the target, or the folder that its pictures go to."""
+        return self.target.parent if "%" in self.target.name else self.target
+
+    @property
+    def folder(self) -> Path:
+        """The project folder."""
+        return self.project or self.place.with_name(self.place.name + ".kinochrome")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is to be done, piece by piece."""
+
+    job: Job
+    source: VideoInfo
+    """The film as it is."""
+    info: VideoInfo
+    """The film as it is rendered: the same, but smaller for a preview."""
+    table: FrameTable
+    shots: tuple[Shot, ...]
+    """Those within the range asked for."""
+    numbers: tuple[int, ...]
+    """What each shot is called, counted from 1 over the whole film."""
+    servings: tuple[tuple[Serving, ...], ...]
+    """The references of each shot."""
+    encoding: Encoding
+    confidence: Encoding | None
+    steps: tuple[Step, ...]
+    pieces: tuple[Piece, ...]
+    names: tuple[str, ...]
+    """One a piece: where it starts and a digest of all that it depends on."""
+    notes: tuple[str, ...]
+
+    @property
+    def span(self) -> tuple[int, int]:
+        """The frames that are written."""
+        return self.pieces[0].start, self.pieces[-1].stop
+
+    def path(self, number: int, suffix: str) -> Path:
+        """A file of a piece in the project folder."""
+        return self.job.folder / "segments" / (self.names[number] + suffix)
+
+
+def check_words(job: Job) -> None:
+    """The numbers of a job lie where they mean something."""
+    if not 0 <= job.saturation <= 4:
+        raise MethodError(f"--saturation {job.saturation} is out of range. Give 0 (none) to 4; 1 leaves it as it is.")
+    if job.height is not None and job.height < 16:
+        raise MethodError(f"--height {job.height} is too small to see anything. Give 16 or more; 240 is usual.")
+
+
+def check_places(job: Job) -> None:
+    """The source is there, the target may be written, and they are not the same."""
+    if not job.source.exists() and "%" not in job.source.name:
+        raise VideoError(f"{job.source} does not exist. Check the path; it is looked for from {Path.cwd()}.")
+    for place in [job.place, *([job.confidence] if job.confidence else [])]:
+        if str(place) == "-":
+            continue
+        if place.exists() and job.source.exists() and place.samefile(job.source):
+            raise VideoError(f"{place} is the source itself, which is never touched. Name another target.")
+        if place.exists() and not job.overwrite and not (place.is_dir() and not any(place.iterdir())):
+            raise VideoError(f"{place} exists already. Name another target, or allow it with --overwrite.")
+        if not place.absolute().parent.is_dir():
+            raise VideoError(f"The folder {place.absolute().parent} does not exist. Create it, or name another target.")
+    if job.confidence and job.confidence.absolute() == job.target.absolute():
+        raise VideoError(f"--confidence and the target are both {job.target}. Give the confidence film its own name.")
+
+
+def prepare(job: Job, report: Report) -> Plan:
+    """Looks at everything once and settles what is to be done; every foreseeable error is raised here."""
+    source = video.probe(job.source, deinterlace=job.deinterlace)
+    if source.interlaced and not job.deinterlace:
+        raise VideoError(
+            f"{job.source} is interlaced: each of its frames mixes two moments. Add --deinterlace (FFmpeg's bwdif)."
+        )
+    info = _preview_info(source) if job.preview else source
+    encoding = video.encoding_for(job.target, info, job.preset, dict(job.encoder))
+    notes = list(video.check_streams(source, encoding))
+    confidence = video.encoding_for(job.confidence, info) if job.confidence else None
+    steps = chain.load(job.method, job.options, job.device, info, job.height)
+    given = [hint for text in job.references for hint in project.parse_reference(text)]
+    digests = {hint.picture: _picture_digest(hint.picture) for hint in given}
+
+    folder_project = project.Project(
+        str(job.source.absolute()),
+        project.fingerprint(job.source),
+        job.method,
+        dict(job.options),
+        tuple(given),
+        version=project.VERSION,
+    )
+    project.open_folder(job.folder, folder_project, job.fresh)
+    table, finder = _scan(source, job, folder_project.fingerprint, report)
+    notes += _held_notes(table, source)
+
+    found = shots.read_shots(job.shots, table, source) if job.shots else finder.shots(job.recolor)
+    found = clips.without_bad_fades([replace(s, colour=s.colour and not job.recolor) for s in found])
+    project.save(replace(folder_project, shots=tuple(found)), job.folder)
+    serving = hints.assign(hints.place(given, found, table, source), found, finder.thumbnails)
+    kept = _within(found, serving, _range(job, table, source))
+    _check_needs(steps, kept, job)
+
+    cut = [shot for _, shot, _ in kept]
+    pieces = clips.split(cut, min(step.method.longest for step in steps))
+    film_key = project.digest(
+        folder_project.fingerprint, asdict(info), len(table), _encoding_key(encoding), bool(confidence),
+        [(s.name, s.size, asdict(s.options)) for s in steps], job.saturation, _surroundings(job.device),
+    )  # fmt: skip
+    names = _names(film_key, pieces, kept, digests)
+    plan = Plan(
+        job, source, info, table, tuple(cut), tuple(n for n, _, _ in kept), tuple(s for _, _, s in kept),
+        encoding, confidence, steps, tuple(pieces), tuple(names), tuple(notes),
+    )  # fmt: skip
+    _check_space(plan)
+    return plan
+
+
+def _preview_info(info: VideoInfo) -> VideoInfo:
+    """The film small enough to be rendered in a moment; even sizes suit every encoder."""
+    scale = min(1.0, PREVIEW_HEIGHT / min(info.height, info.width))
+    return replace(
+        info, width=max(2, round(info.width * scale / 2) * 2), height=max(2, round(info.height * scale / 2) * 2)
+    )
+
+
+def _picture_digest(picture: Path) -> str:
+    video.read_picture(picture)
+    return project.file_digest(picture)
+
+
+def _scan(info: VideoInfo, job: Job, fingerprint: str, report: Report) -> tuple[FrameTable, shots.ShotFinder]:
+    """The one pass over the film, or what an earlier run kept of it."""
+    path = job.folder / "scan.npz"
+    key = project.digest(fingerprint, info.deinterlace, _versions())
+    if path.exists():
+        with np.load(path) as stored:
+            arrays = dict(stored)
+        if str(arrays.pop("key")) == key:
+            table = FrameTable(
+                arrays.pop("pts"),
+                arrays.pop("keyframes"),
+                int(arrays.pop("stop_pts")),
+                tuple(arrays.pop("held").tolist()),
+            )
+            return table, shots.ShotFinder.from_arrays(info, arrays)
+    finder = shots.ShotFinder(info)
+
+    def see(frame: Any) -> None:
+        finder.see(frame)
+        report("scan", {"frame": frame.index + 1})
+
+    table = video.scan(info, see)
+    partial = path.with_name("scan.partial.npz")
+    np.savez(
+        partial, key=key, pts=table.pts, keyframes=table.keyframes, stop_pts=table.stop_pts,
+        held=np.array(table.held, np.int64), **finder.arrays(),
+    )  # fmt: skip
+    partial.replace(path)
+    return table, finder
+
+
+def _held_notes(table: FrameTable, info: VideoInfo) -> list[str]:
+    if not table.held:
+        return []
+    some = ", ".join(map(str, table.held[:8])) + (", …" if len(table.held) > 8 else "")
+    return [f"{info.path.name}: {len(table.held)} damaged frame(s) are held from their neighbours: {some}"]
+
+
+def _range(job: Job, table: FrameTable, info: VideoInfo) -> tuple[int, int]:
+    start = 0 if job.start is None else hints.frame_at(float(job.start), table, info)
+    stop = len(table) if job.stop is None else hints.frame_at(float(job.stop), table, info)
+    if start >= stop:
+        seconds = float((table.stop_pts - table.pts[0]) * info.time_base)
+        raise VideoError(f"--from and --to leave no frame of {info.path.name}, which is {seconds:.2f} seconds long.")
+    return start, stop
+
+
+def _within(
+    found: list[Shot], serving: list[list[Serving]], span: tuple[int, int]
+) -> list[tuple[int, Shot, tuple[Serving, ...]]]:
+    """(number, shot, references) of what lies within the range, cut to it."""
+    kept = []
+    for number, (shot, servings) in enumerate(zip(found, serving, strict=True), 1):
+        start, stop = max(shot.start, span[0]), min(shot.stop, span[1])
+        if start < stop:
+            # A dissolve whose first half is cut away has nothing left to dissolve from.
+            fade = min(shot.fade, (stop - start) // 2) if kept and start == shot.start else 0
+            kept.append((number, replace(shot, start=start, stop=stop, fade=fade), tuple(servings)))
+    return [(n, s, v) for (n, _, v), s in zip(kept, clips.without_bad_fades([s for _, s, _ in kept]), strict=True)]
+
+
+def _check_needs(steps: tuple[Step, ...], kept: list[tuple[int, Shot, tuple[Serving, ...]]], job: Job) -> None:
+    bare = [str(number) for number, shot, servings in kept if not servings and not shot.colour]
+    for step in steps:
+        if "reference" in step.method.needs and bare:
+            raise MethodError(
+                f"The method {step.name} needs a reference, and shot {', '.join(bare)} of {job.source.name} has none. "
+                f"Colour a still and give it with its frame number: --reference STILL.png@{kept[0][1].start}"
+            )
+
+
+def _names(
+    film_key: str, pieces: list[Piece], kept: list[tuple[int, Shot, tuple[Serving, ...]]], digests: Mapping[Path, str]
+) -> list[str]:
+    """A piece depends on the film, its shot's references, and on the piece that hands colours over to it."""
+    names: list[str] = []
+    before = ""
+    for piece in pieces:
+        _, shot, servings = kept[piece.shot]
+        given = [(digests[s.hint.picture], s.frame) for s in servings]
+        linked = before if piece.continues or shot.fade else ""
+        before = project.digest(film_key, asdict(piece), asdict(shot), given, linked)
+        names.append(f"{piece.start:08d}-{before}")
+    return names
+
+
+def _encoding_key(encoding: Encoding) -> dict[str, Any]:
+    return {**asdict(encoding), "target": encoding.target.suffix}
+
+
+def _versions() -> dict[str, str]:
+    return {name: metadata.version(name) for name in ("kinochrome", "torch", "numpy", "opencv-python-headless", "av")}
+
+
+def _surroundings(device: str) -> list[Any]:
+    """What float results may depend on besides the input."""
+    threads = torch.get_num_threads(), cv2.getNumThreads()
+    return [_versions(), chain.chosen_device(device), threads, platform.machine()]
+
+
+def _check_space(plan: Plan) -> None:
+    """Segments and the joined film stand side by side for a moment; both must fit."""
+    frames = plan.span[1] - plan.span[0]
+    samples = plan.info.width * plan.info.height * {"444": 3, "422": 2}.get(plan.encoding.subsampling, 1.5)
+    lossless = plan.encoding.kind != "film" or plan.encoding.codec == "ffv1"
+    bits = plan.encoding.depth * 0.5 if lossless else 0.25 if plan.encoding.codec in ("prores_ks", "dnxhd") else 0.1
+    needed = int(frames * samples * bits / 8)
+    places = {place.stat().st_dev: place for place in (plan.job.folder, plan.job.place.absolute().parent)}
+    for place in places.values():
+        free = shutil.disk_usage(place).free
+        wanted = needed * 2 if len(places) == 1 else needed
+        if free < wanted:
+            raise VideoError(
+                f"{place} has {free / 1e9:.1f} GB free; about {wanted / 1e9:.1f} GB are needed. "
+                "Free some space, or put the project elsewhere with --project."
+            )

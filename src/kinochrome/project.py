@@ -1,0 +1,267 @@
+"""What a person said about a film, kept as JSON in the project folder, and the folder itself.
+
+TARGET.kinochrome/
+  project.json        the Project: source, shots, hints, method
+  scan.npz            where each frame lies, and what the shot finder saw
+  segments/           finished pieces: a film each, and what it hands to its neighbours
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from .errors import HintError, ProjectError
+from .types import Shot
+
+VERSION = 1
+PICTURE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".dpx", ".exr"})
+
+
+@dataclass(frozen=True)
+class ReferenceHint:
+    """A picture that a person gave, and where it belongs; at most one of frame, seconds and shot is set."""
+
+    picture: Path
+    frame: int | None = None
+    """Counted from 0."""
+    seconds: Fraction | None = None
+    shot: int | None = None
+    """Counted from 1, as `kinochrome shots` prints them."""
+
+    def __str__(self) -> str:
+        if self.frame is not None:
+            return f"{self.picture}@{self.frame}"
+        if self.seconds is not None:
+            return f"{self.picture}@{_clock(self.seconds)}"
+        return f"{self.picture}@shot:{self.shot}" if self.shot is not None else str(self.picture)
+
+
+@dataclass(frozen=True)
+class Project:
+    """What a person said: never what the program made of it."""
+
+    source: str
+    fingerprint: str
+    method: str
+    options: dict[str, str]
+    references: tuple[ReferenceHint, ...] = ()
+    shots: tuple[Shot, ...] = ()
+    """Empty: found by looking."""
+    version: int = VERSION
+
+
+# What turns a project of version n into one of version n + 1, n being the key.
+UPGRADES: dict[int, Any] = {}
+
+
+def save(project: Project, folder: Path) -> None:
+    """Writes `project.json` at once or not at all."""
+    data = asdict(project)
+    data["references"] = [str(hint) for hint in project.references]
+    write_atomically(folder / "project.json", json.dumps(data, indent=2).encode())
+
+
+def load(folder: Path) -> Project | None:
+    """The project in this folder, upgraded to this version; None where there is none."""
+    path = folder / "project.json"
+    if not path.exists():
+        return None
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+        version = int(data["version"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise ProjectError(f"{path} is not a readable project ({error}). Start anew with --fresh.") from error
+    if version > VERSION:
+        raise ProjectError(
+            f"{path} was written by a newer Kinochrome (project version {version}, this one reads up to {VERSION}). "
+            "Upgrade with `pip install -U kinochrome`, or start anew with --fresh."
+        )
+    while version < VERSION:
+        data = UPGRADES[version](data)
+        version += 1
+    try:
+        data["references"] = tuple(parse_reference(text)[0] for text in data["references"])
+        data["shots"] = tuple(Shot(**shot) for shot in data["shots"])
+        return Project(**data)
+    except (TypeError, KeyError) as error:
+        raise ProjectError(f"{path} is damaged ({error}). Start anew with --fresh.") from error
+
+
+def open_folder(folder: Path, project: Project, fresh: bool) -> None:
+    """Makes the folder ready for this project; a folder of another film is refused."""
+    folder.mkdir(parents=True, exist_ok=True)
+    old = None if fresh else load(folder)
+    if old is not None and old.fingerprint != project.fingerprint:
+        raise ProjectError(
+            f"{folder} belongs to another film ({old.source}) or that film has changed since. "
+            "Name another folder with --project, or start anew with --fresh."
+        )
+    if fresh:
+        empty_folder(folder)
+    (folder / "segments").mkdir(exist_ok=True)
+    save(project, folder)
+
+
+def empty_folder(folder: Path) -> None:
+    """Removes what a project folder holds; anything else in it stays."""
+    for path in [*(folder / "segments").glob("*"), folder / "scan.npz", folder / "project.json"]:
+        remove(path)
+    if (folder / "segments").is_dir():
+        (folder / "segments").rmdir()
+
+
+def is_begun(folder: Path) -> bool:
+    """A piece is finished here, so a later run can go on."""
+    return any((folder / "segments").glob("*.safetensors"))
+
+
+def remove_folder(folder: Path) -> None:
+    """Removes a project folder that is no longer needed; one that holds anything else stays with that."""
+    empty_folder(folder)
+    remove(folder / "lock")
+    for spooled in folder.glob("stdin*"):
+        remove(spooled)
+    if folder.is_dir() and not any(folder.iterdir()):
+        folder.rmdir()
+
+
+def remove(path: Path) -> None:
+    """Removes a file, or a folder of files such as a segment of pictures; nothing there is fine."""
+    if path.is_dir():
+        for inner in path.iterdir():
+            remove(inner)
+        path.rmdir()
+    else:
+        path.unlink(missing_ok=True)
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Nobody else works in this folder meanwhile; the system lets go of it even after a crash."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("wb") as handle:
+        try:
+            _lock(handle)
+        except OSError as error:
+            raise ProjectError(
+                f"Another run is at work in {folder}. Wait for it, or name another folder with --project."
+            ) from error
+        yield
+
+
+def _lock(handle: BinaryIO) -> None:
+    if os.name == "nt":
+        import msvcrt
+
+        msvcrt.locking(handle.fileno(), msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
+    else:
+        import fcntl
+
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """A file that is either complete or not there under this name."""
+    partial = path.with_name(path.name + ".partial")
+    partial.write_bytes(content)
+    partial.replace(path)
+
+
+def fingerprint(source: Path) -> str:
+    """Tells one film from another without reading all of it: size and evenly spaced samples."""
+    files = sorted(path for path in source.iterdir() if path.is_file()) if source.is_dir() else [source]
+    digest = hashlib.sha256()
+    samples = 64 if len(files) == 1 else 1
+    for path in files:
+        size = path.stat().st_size
+        digest.update(f"{path.name if source.is_dir() else ''}:{size};".encode())
+        with path.open("rb") as handle:
+            for n in range(samples):
+                handle.seek(size * n // samples)
+                digest.update(handle.read(16384))
+            handle.seek(max(0, size - 16384))
+            digest.update(handle.read())
+    return digest.hexdigest()
+
+
+def digest(*parts: Any) -> str:
+    """A short name for anything that JSON can say."""
+    return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:20]
+
+
+def file_digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:20]
+
+
+def parse_reference(text: str) -> list[ReferenceHint]:
+    """`PICTURE`, `PICTURE@FRAME`, `PICTURE@HH:MM:SS`, `PICTURE@shot:N`, or a folder of stills named by frame number."""
+    name, at, where = text.rpartition("@")
+    if not at or not re.fullmatch(r"\d+|shot:\d+|(\d+:)?\d+:\d+(\.\d+)?", where):
+        if at and not Path(text).exists() and Path(name).exists():
+            raise HintError(
+                f"--reference {text}: '{where}' is not a place in the film. "
+                "Write a frame number (@120), a time (@00:01:05.5) or a shot (@shot:3)."
+            )
+        path = Path(text)
+        return _stills(path) if path.is_dir() else [ReferenceHint(path)]
+    path = Path(name)
+    if path.is_dir():
+        raise HintError(f"--reference {text}: {path} is a folder; its stills are placed by the numbers in their names.")
+    if where.isdigit():
+        return [ReferenceHint(path, frame=int(where))]
+    if where.startswith("shot:"):
+        return [ReferenceHint(path, shot=int(where[5:]))]
+    return [ReferenceHint(path, seconds=parse_time(where))]
+
+
+def _stills(folder: Path) -> list[ReferenceHint]:
+    pictures = sorted(path for path in folder.iterdir() if path.suffix.lower() in PICTURE_SUFFIXES)
+    if not pictures:
+        raise HintError(f"--reference {folder}: the folder holds no pictures ({', '.join(sorted(PICTURE_SUFFIXES))}).")
+    hints = []
+    for path in pictures:
+        numbers = re.findall(r"\d+", path.stem)
+        if not numbers:
+            raise HintError(
+                f"--reference {folder}: {path.name} has no frame number in its name. "
+                "Rename it (000120.png is frame 120), or give it by itself as PICTURE@FRAME."
+            )
+        hints.append(ReferenceHint(path, frame=int(numbers[-1])))
+    taken: dict[int | None, ReferenceHint] = {}
+    for hint in hints:
+        other = taken.setdefault(hint.frame, hint)
+        if other is not hint:
+            raise HintError(
+                f"{other.picture} and {hint.picture.name} both claim frame {hint.frame}. Remove one of them."
+            )
+    return hints
+
+
+def parse_time(text: str) -> Fraction:
+    """Seconds of `HH:MM:SS.fff`, `MM:SS` or plain seconds; HintError for anything else."""
+    if not re.fullmatch(r"(\d+:){0,2}\d+(\.\d+)?", text):
+        raise HintError(f"'{text}' is not a time. Write it as HH:MM:SS, for instance 00:01:05.5.")
+    seconds = Fraction(0)
+    for part in text.split(":"):
+        seconds = seconds * 60 + Fraction(part)
+    return seconds
+
+
+def _clock(seconds: Fraction) -> str:
+    whole, micro = divmod(round(seconds * 1_000_000), 1_000_000)
+    digits = f"{micro:06d}".rstrip("0")
+    return f"{whole // 3600:02d}:{whole // 60 % 60:02d}:{whole % 60:02d}" + (f".{digits}" if digits else "")
+
+
+def settled(hint: ReferenceHint, frame: int) -> ReferenceHint:
+    """The same hint with its place said as a frame."""
+    return replace(hint, frame=frame, seconds=None)

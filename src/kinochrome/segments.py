@@ -1,0 +1,64 @@
+"""What finished pieces leave in the project folder: enough to go on from, and nothing that was encoded with loss."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from safetensors.torch import load, save
+
+from .project import write_atomically
+from .types import Painted
+
+Carried = dict[str, torch.Tensor] | None
+
+
+@dataclass(frozen=True)
+class Handover:
+    """What one piece hands to its neighbours and to the report. Float, as the methods said it."""
+
+    boundary: tuple[Painted, ...] = ()
+    """One a method of the chain: of the piece's last written frame (run backward: of its last context frame)."""
+    carried: tuple[Carried, ...] = ()
+    """One a method of the chain."""
+    tail: tuple[Painted, ...] = ()
+    """The frames that dissolve into the next shot."""
+    explained: torch.Tensor = field(default_factory=lambda: torch.zeros(0))
+    """The explained share of each written frame."""
+
+
+def write(handover: Handover, path: Path) -> None:
+    """Stores a handover; there completely or not at all."""
+    tensors = {"explained": handover.explained}
+    for kind, painted in (("boundary", handover.boundary), ("tail", handover.tail)):
+        for n, one in enumerate(painted):
+            tensors[f"{kind}.{n:04d}.ab"] = one.ab.contiguous()
+            tensors[f"{kind}.{n:04d}.confidence"] = one.confidence.contiguous()
+    for n, carried in enumerate(handover.carried):
+        for name, tensor in (carried or {}).items():
+            tensors[f"carried.{n:04d}.{name}"] = tensor.contiguous()
+    write_atomically(path, save(tensors))
+
+
+def read(path: Path) -> Handover | None:
+    """The handover stored here, or None where there is none."""
+    if not path.exists():
+        return None
+    tensors = load(path.read_bytes())
+    carried: dict[int, dict[str, torch.Tensor]] = {}
+    for name in (name for name in tensors if name.startswith("carried.")):
+        _, n, inner = name.split(".", 2)
+        carried.setdefault(int(n), {})[inner] = tensors[name]
+    boundary = _painted(tensors, "boundary")
+    return Handover(
+        boundary,
+        tuple(carried.get(n) for n in range(len(boundary))),
+        _painted(tensors, "tail"),
+        tensors["explained"],
+    )
+
+
+def _painted(tensors: dict[str, torch.Tensor], kind: str) -> tuple[Painted, ...]:
+    numbers = sorted({name.split(".")[1] for name in tensors if name.startswith(f"{kind}.")})
+    return tuple(Painted(tensors[f"{kind}.{n}.ab"], tensors[f"{kind}.{n}.confidence"]) for n in numbers)

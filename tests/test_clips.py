@@ -1,0 +1,166 @@
+"""Pieces write every frame once; pictures are fitted, never squashed; frames stand upright."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kinochrome import clips
+from kinochrome.types import Frame, Painted, Reference, Shot, VideoInfo
+
+INFO = VideoInfo(
+    path=Path("film"), width=64, height=36, pixel_format="yuv420p", depth=8, subsampling="420", rgb=False,
+    matrix="bt709", range="limited", primaries="bt709", transfer="bt709", chroma_location="left",
+    rate=Fraction(24), time_base=Fraction(1, 24),
+)  # fmt: skip
+
+
+@st.composite
+def shot_lists(draw: st.DrawFn) -> list[Shot]:
+    lengths = draw(st.lists(st.integers(1, 60), min_size=1, max_size=6))
+    shots, start = [], 0
+    for length in lengths:
+        fade = draw(st.integers(0, 20)) if shots else 0
+        shots.append(Shot(start, start + length, fade, draw(st.booleans())))
+        start += length
+    return clips.without_bad_fades(shots)
+
+
+@given(shot_lists(), st.integers(1, 40), st.integers(1, 4))
+def test_pieces_write_every_frame_once_and_cross_no_cut(shots: list[Shot], longest: int, overlap: int) -> None:
+    pieces = clips.split(shots, longest, overlap)
+    assert [f for piece in pieces for f in range(piece.start, piece.stop)] == list(range(shots[-1].stop))
+    for before, piece in zip([None, *pieces], pieces, strict=False):
+        shot = shots[piece.shot]
+        following = shots[piece.shot + 1] if piece.shot + 1 < len(shots) else None
+        assert shot.start - shot.fade <= piece.first <= piece.start < piece.stop <= piece.last
+        assert piece.last <= shot.stop + (following.fade if following else 0)
+        assert piece.continues == (before is not None and before.shot == piece.shot)
+        if piece.continues:
+            assert piece.overlap == min(overlap, piece.start - piece.first) > 0
+        elif before is not None:
+            # The whole dissolve is seen by both sides: the piece before as its tail, this one from its first frame on.
+            assert before.last - before.stop == 2 * shot.fade <= len(range(piece.first, piece.last))
+            assert piece.first == before.stop
+
+
+def test_fades_are_cut_to_what_the_shots_allow() -> None:
+    shots = clips.without_bad_fades([Shot(0, 10), Shot(10, 14, 9), Shot(14, 60, 9), Shot(60, 90, 5, colour=True)])
+    assert [shot.fade for shot in shots] == [0, 2, 1, 0]
+
+
+def test_colours_come_back_only_where_a_later_reference_lies() -> None:
+    shot = Shot(0, 100)
+    pieces = clips.split([shot], 40)
+    assert [clips.needs_following(piece, [70], shot) for piece in pieces] == [True, True, False]
+    assert [clips.needs_following(piece, [0], shot) for piece in pieces] == [False, False, False]
+    back = clips.backward_piece(pieces[2], [70, 90])
+    assert (back.first, back.last) == (pieces[2].first, 71)
+
+
+def a_frame(luma: np.ndarray) -> Frame:
+    return Frame(0, 0, luma)
+
+
+def test_lightness_is_the_films_own_at_every_depth_and_range() -> None:
+    codes = np.linspace(16, 235, 64).astype(np.uint8)[None].repeat(36, 0)
+    eight = clips.lightness(a_frame(codes), INFO, (36, 64))
+    ten = clips.lightness(a_frame(codes.astype(np.uint16) << 2), replace(INFO, depth=10), (36, 64))
+    assert torch.equal(eight, ten)
+    assert eight.min() == pytest.approx(0, abs=1e-3)
+    assert eight.max() == pytest.approx(100, abs=1e-2)
+    full = clips.lightness(a_frame(np.full((36, 64), 255, np.uint8)), replace(INFO, range="full"), (9, 16))
+    assert full.min() == pytest.approx(100, abs=1e-2)
+
+
+@pytest.mark.parametrize("rotation", [0, 90, 180, 270])
+def test_frames_stand_upright(rotation: int) -> None:
+    luma = np.full((36, 64), 16, np.uint8)
+    luma[:18, :32] = 235  # top left as stored
+    info = replace(INFO, rotation=rotation)
+    size = clips.small_size(info, 18)
+    assert size == ((18, 32) if rotation in (0, 180) else (18, 10))
+    light = clips.lightness(a_frame(luma), info, size)[0]
+    assert tuple(light.shape) == size
+    top, left = {0: (True, True), 90: (True, False), 180: (False, False), 270: (False, True)}[rotation]
+    rows = light[:4] if top else light[-4:]
+    corner = rows[:, :3] if left else rows[:, -3:]
+    assert corner.mean() > 95
+    assert light.mean() == pytest.approx(25, abs=3)
+
+
+def test_pixel_aspect_is_undone() -> None:
+    assert clips.small_size(replace(INFO, sample_aspect=Fraction(2)), 18) == (18, 64)
+    assert clips.small_size(INFO, 5000) == (36, 64)
+
+
+def test_a_picture_of_another_shape_is_fitted_not_squashed() -> None:
+    square = np.zeros((50, 50, 3), np.float32)
+    square[20:30, 20:30] = 1
+    fitted, where = clips.fit(square, (36, 64), "contain")
+    assert fitted.shape == (36, 64, 3)
+    assert where.sum() == 36 * 36
+    white = fitted[..., 0] > 0.5
+    rows, columns = white.any(1).sum(), white.any(0).sum()
+    assert abs(int(rows) - int(columns)) <= 1
+    covered, where = clips.fit(square, (36, 64), "cover")
+    assert covered.shape == (36, 64, 3)
+    assert where.all()
+    white = covered[..., 0] > 0.5
+    assert abs(int(white.any(1).sum()) - int(white.any(0).sum())) <= 1
+
+
+def test_the_fit_that_agrees_with_the_film_is_taken() -> None:
+    rng = np.random.default_rng(0)
+    film = np.kron(rng.random((9, 16)), np.ones((8, 8))).astype(np.float32)
+    light = torch.from_numpy(film)[None] * 100
+    cropped = np.repeat(film[:, 16:-16, None], 3, 2)  # the sides are missing: fits inside
+    boxed = np.pad(np.repeat(film[..., None], 3, 2), ((20, 20), (0, 0), (0, 0)))  # black bars: must be cut off
+    assert clips.best_fit(cropped, light, film.shape)[0] == "contain"
+    assert clips.best_fit(boxed, light, film.shape)[0] == "cover"
+    assert clips.best_fit(cropped, light, film.shape)[1] > 0.95
+
+
+def test_a_reference_that_is_a_frame_has_the_films_lightness() -> None:
+    picture = np.zeros((36, 64, 3), np.float32)
+    picture[..., 0] = 1
+    frame = Frame(7, 7, np.full((36, 64), 235, np.uint8))
+    own = clips.reference(picture, (18, 32), "stretch", frame, INFO)
+    other = clips.reference(picture, (18, 32), "stretch", None, INFO)
+    assert own.frame == 7
+    assert own.lightness.mean() == pytest.approx(100, abs=0.1)
+    assert other.frame is None
+    assert other.lightness.mean() == pytest.approx(53.24, abs=0.1)
+    for one in (own, other):
+        assert one.ab.mean((1, 2)).tolist() == pytest.approx([80.09, 67.2], abs=0.1)
+
+
+def test_a_piece_is_shown_the_references_around_it() -> None:
+    def at(frame: int | None) -> Reference:
+        return Reference(torch.zeros(1, 2, 2), torch.zeros(2, 2, 2), torch.ones(1, 2, 2), frame)
+
+    shown = clips.near([at(f) for f in (90, 5, None, 1, 3, 22, 25, 40, 50)], 20, 30)
+    assert [one.frame for one in shown] == [3, 5, 22, 25, 40, 50, None]
+
+
+def test_a_dissolve_weighs_both_sides() -> None:
+    left = Painted(torch.zeros(2, 4, 4), torch.zeros(1, 4, 4))
+    right = Painted(torch.full((2, 4, 4), 8.0), torch.ones(1, 4, 4))
+    mixed = clips.crossfade(left, right, 0.25)
+    assert mixed.ab.mean() == 2
+    assert mixed.confidence.mean() == 0.25
+
+
+def test_colours_change_size_without_moving() -> None:
+    painted = Painted(torch.linspace(0, 10, 32).expand(2, 18, 32).clone(), torch.ones(1, 18, 32))
+    there = clips.resized(painted, (36, 64))
+    back = clips.resized(there, (18, 32))
+    assert torch.allclose(back.ab[:, :, 2:-2], painted.ab[:, :, 2:-2], atol=0.1)
+    assert clips.resized(painted, (18, 32)) is painted

@@ -1,0 +1,141 @@
+"""The project folder: what a person said survives, and a folder of another film is refused."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kinochrome import project
+from kinochrome.errors import HintError, ProjectError
+from kinochrome.project import Project, ReferenceHint
+from kinochrome.types import Shot
+
+
+def a_project(**changes: object) -> Project:
+    settings = {
+        "source": "/films/a.mp4",
+        "fingerprint": "f" * 8,
+        "method": "flow",
+        "options": {"flow.x": "1"},
+        "references": (
+            ReferenceHint(Path("a.png"), frame=12),
+            ReferenceHint(Path("b@home.png")),
+            ReferenceHint(Path("c.png"), seconds=Fraction(7, 2)),
+            ReferenceHint(Path("d.png"), shot=2),
+        ),
+        "shots": (Shot(0, 10), Shot(10, 30, fade=3, colour=True)),
+    }
+    return Project(**{**settings, **changes})
+
+
+def test_a_project_comes_back_as_it_was(tmp_path: Path) -> None:
+    project.save(a_project(), tmp_path)
+    assert project.load(tmp_path) == a_project()
+
+
+def test_a_newer_project_is_refused(tmp_path: Path) -> None:
+    project.save(a_project(), tmp_path)
+    data = json.loads((tmp_path / "project.json").read_text())
+    (tmp_path / "project.json").write_text(json.dumps({**data, "version": project.VERSION + 1}))
+    with pytest.raises(ProjectError, match="newer Kinochrome.*--fresh"):
+        project.load(tmp_path)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"version": 1}', '{"version": "x"}'])
+def test_a_damaged_project_is_named(tmp_path: Path, text: str) -> None:
+    (tmp_path / "project.json").write_text(text)
+    with pytest.raises(ProjectError, match=r"project\.json.*--fresh"):
+        project.load(tmp_path)
+
+
+def test_a_folder_of_another_film_is_refused_unless_fresh(tmp_path: Path) -> None:
+    project.open_folder(tmp_path, a_project(), fresh=False)
+    (tmp_path / "segments" / "old.mkv").write_bytes(b"x")
+    with pytest.raises(ProjectError, match="another film"):
+        project.open_folder(tmp_path, a_project(fingerprint="other"), fresh=False)
+    assert (tmp_path / "segments" / "old.mkv").exists()
+    project.open_folder(tmp_path, a_project(fingerprint="other"), fresh=True)
+    assert not (tmp_path / "segments" / "old.mkv").exists()
+
+
+def test_removing_leaves_what_is_not_ours(tmp_path: Path) -> None:
+    folder = tmp_path / "work"
+    project.open_folder(folder, a_project(), fresh=False)
+    (folder / "notes.txt").write_text("mine")
+    project.remove_folder(folder)
+    assert [path.name for path in folder.iterdir()] == ["notes.txt"]
+
+
+def test_a_folder_has_one_worker_at_a_time(tmp_path: Path) -> None:
+    code = "import sys, pathlib\nfrom kinochrome import project\nwith project.locked(pathlib.Path(sys.argv[1])): print('in')"
+    with project.locked(tmp_path):
+        other = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True)
+        assert "Another run is at work" in other.stderr
+    other = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True)
+    assert other.stdout.strip() == "in"
+
+
+def test_the_fingerprint_sees_a_change_anywhere_it_samples(tmp_path: Path) -> None:
+    film = tmp_path / "a.bin"
+    content = bytearray(range(256)) * 8000
+    film.write_bytes(content)
+    before = project.fingerprint(film)
+    content[-1] ^= 1
+    film.write_bytes(content)
+    assert project.fingerprint(film) != before
+    (tmp_path / "b.bin").write_bytes(content)
+    assert project.fingerprint(tmp_path / "b.bin") == project.fingerprint(film)
+
+
+@given(st.integers(0, 10**7), st.integers(0, 999_999))
+def test_a_time_is_said_as_it_was_given(seconds: int, micro: int) -> None:
+    hint = ReferenceHint(Path("a.png"), seconds=Fraction(seconds * 10**6 + micro, 10**6))
+    assert project.parse_reference(str(hint)) == [hint]
+
+
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        ("a.png", ReferenceHint(Path("a.png"))),
+        ("a.png@0", ReferenceHint(Path("a.png"), frame=0)),
+        ("me@home/a.png", ReferenceHint(Path("me@home/a.png"))),
+        ("me@home/a.png@7", ReferenceHint(Path("me@home/a.png"), frame=7)),
+        ("a.png@01:02:03.5", ReferenceHint(Path("a.png"), seconds=Fraction(7447, 2))),
+        ("a.png@02:03", ReferenceHint(Path("a.png"), seconds=Fraction(123))),
+        ("a.png@shot:3", ReferenceHint(Path("a.png"), shot=3)),
+    ],
+)
+def test_references_are_read_as_written(text: str, hint: ReferenceHint) -> None:
+    assert project.parse_reference(text) == [hint]
+
+
+def test_a_misspelt_place_is_an_error_that_teaches(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(b"")
+    with pytest.raises(HintError, match=r"'twelve' is not a place.*@120.*@shot:3"):
+        project.parse_reference(f"{tmp_path}/a.png@twelve")
+
+
+def test_a_folder_of_stills_is_placed_by_the_numbers_in_the_names(tmp_path: Path) -> None:
+    for name in ("000012.png", "shot2_0030.jpg", "readme.txt"):
+        (tmp_path / name).write_bytes(b"")
+    hints = project.parse_reference(str(tmp_path))
+    assert [(hint.picture.name, hint.frame) for hint in hints] == [("000012.png", 12), ("shot2_0030.jpg", 30)]
+    (tmp_path / "title.png").write_bytes(b"")
+    with pytest.raises(HintError, match=r"title\.png has no frame number"):
+        project.parse_reference(str(tmp_path))
+    (tmp_path / "title.png").rename(tmp_path / "again_12.png")
+    with pytest.raises(HintError, match="both claim frame 12"):
+        project.parse_reference(str(tmp_path))
+
+
+@pytest.mark.parametrize("text", ["soon", "1:2:3:4", "-5", "1:"])
+def test_a_time_that_is_none_is_an_error(text: str) -> None:
+    with pytest.raises(HintError, match="HH:MM:SS"):
+        project.parse_time(text)
