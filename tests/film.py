@@ -14,6 +14,9 @@ from typing import Any
 import av
 import numpy as np
 
+from kinochrome import video
+from kinochrome.types import Frame, FrameTable, VideoInfo
+
 Planes = tuple[np.ndarray, ...]
 
 
@@ -96,12 +99,14 @@ def make_film(
     tags: dict[str, int] | None = None,
     sample_aspect: Fraction | None = None,
     rotation: int = 0,
+    mirrored: bool = False,
     format: str | None = None,
 ) -> Path:
     """A film of these planes.
 
     `size` is (height, width), by default the first plane's; `pts` in `time_base` (1/rate by default);
-    `rotation` is clockwise degrees for the player; `audio` adds a PCM or AAC tone as long as the film.
+    `rotation` is clockwise degrees for the player, `mirrored` left for right; `audio` adds a PCM or AAC tone as long as
+    the film.
     """
     height, width = size or frames[0][0].shape[:2]
     base = time_base or 1 / Fraction(rate)
@@ -113,8 +118,8 @@ def make_film(
             setattr(stream.codec_context, TAGS[name], value)
         if sample_aspect:
             stream.codec_context.sample_aspect_ratio = sample_aspect
-        if rotation:
-            stream.set_display_rotation(-rotation)
+        if rotation or mirrored:
+            stream.set_display_rotation(-rotation, hflip=mirrored)
         sound = add_tone(output) if audio else None
         for index, planes in enumerate(frames):
             frame = make_frame(planes, (height, width), pixel_format)
@@ -161,3 +166,30 @@ def truncate(path: Path, keep: float) -> None:
     """Cuts a file off after this fraction of its length."""
     data = path.read_bytes()
     path.write_bytes(data[: int(len(data) * keep)])
+
+
+def seen_by_scan(info: VideoInfo) -> tuple[FrameTable, list[Frame]]:
+    frames: list[Frame] = []
+    table = video.scan(info, frames.append)
+    assert [frame.index for frame in frames] == list(range(len(table)))
+    assert [frame.pts for frame in frames] == table.pts.tolist()
+    assert (np.diff(table.pts) > 0).all()
+    assert table.stop_pts > table.pts[-1]
+    return table, frames
+
+
+def planes_of(frame: Frame) -> list[np.ndarray]:
+    return [frame.luma, *(frame.chroma or ())]
+
+
+def same(one: Frame, other: Frame) -> bool:
+    return (
+        (one.index, one.pts) == (other.index, other.pts)
+        and len(planes_of(one)) == len(planes_of(other))
+        and all(np.array_equal(a, b) for a, b in zip(planes_of(one), planes_of(other), strict=True))
+    )
+
+
+def assert_same(found: list[Frame], expected: list[Frame]) -> None:
+    assert [frame.index for frame in found] == [frame.index for frame in expected]
+    assert [one.index for one, other in zip(found, expected, strict=True) if not same(one, other)] == []

@@ -157,7 +157,7 @@ def shots(
     """
     from . import video
     from .progress import Progress
-    from .shots import ShotFinder, shots_text, write_shots
+    from .shots import ShotFinder, shots_csv, write_shots
 
     info = video.probe(source, deinterlace=deinterlace)
     finder = ShotFinder(info)
@@ -172,7 +172,7 @@ def shots(
         write_shots(finder.shots(), table, info, out)
         console.print(f"{len(finder.shots())} shots written to {out}")
     else:
-        print(shots_text(finder.shots(), table, info), end="")
+        print(shots_csv(finder.shots(), table, info), end="")
 
 
 @app.command(rich_help_panel="Look around")
@@ -183,7 +183,7 @@ def methods(name: Annotated[str | None, typer.Argument(help="Tell all about this
         kinochrome methods
         kinochrome methods flow
     """
-    from .methods import describe
+    from .describe import method_text
 
     if name is None:
         table = Table("method", "what it is", box=None)
@@ -191,7 +191,7 @@ def methods(name: Annotated[str | None, typer.Argument(help="Tell all about this
             table.add_row(known, line)
         Console().print(table)
     else:
-        print(describe(name))
+        print(method_text(name))
 
 
 @app.command(rich_help_panel="Look around")

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -16,13 +17,18 @@ from rich.table import Table
 from . import color, sheet, video
 from .errors import VideoError
 from .scenery import SCENES, develop
-from .types import Encoding, FrameTable, Shot, VideoInfo
+from .types import Encoding, FrameTable, Shot, Subsampling, VideoInfo
 
 RATE = 24
 FADE = 6
 """The last shot dissolves in over this many frames before its start and as many after."""
 SOUND_RATE = 48000
-CHORDS = ((220.0, 277.2, 329.6, 440.0), (174.6, 220.0, 261.6, 349.2), (196.0, 246.9, 293.7, 392.0), (164.8, 196.0, 246.9, 329.6))
+CHORDS = (
+    (220.0, 277.2, 329.6, 440.0),
+    (174.6, 220.0, 261.6, 349.2),
+    (196.0, 246.9, 293.7, 392.0),
+    (164.8, 196.0, 246.9, 329.6),
+)
 """Hertz, a chord a shot."""
 
 
@@ -66,11 +72,14 @@ def render_film(folder: Path, height: int = 360, shot_frames: int = 42, seed: in
     shots = (*shots[:-1], replace(shots[-1], fade=min(FADE, shot_frames // 3)))
     frames = [(shot.start + shot.stop) // 2 for shot in shots]
     references = tuple((folder / f"reference-{i + 1}.png", frame) for i, frame in enumerate(frames))
-    truth, film = _info(folder / "truth.mkv", height, "444"), _info(folder / "film.mkv", height, "grey")
-    encodings = [video.encoding_for(info.path, info, preset="archive") for info in (truth, film)]
+    truth, film = _info(height, "444"), _info(height, "grey")
+    made = DemoFilm(folder / "film.mkv", folder / "truth.mkv", references, shots)
+    encodings = [
+        video.encoding_for(target, info, preset="archive") for target, info in ((made.truth, truth), (made.film, film))
+    ]
     silent = folder / "film.picture.mkv"
     neutral = np.full((film.height, film.width), 128, np.uint8)
-    with video.Writer(truth.path, truth, encodings[0]) as colour, video.Writer(silent, film, encodings[1]) as grey:
+    with video.Writer(made.truth, truth, encodings[0]) as colour, video.Writer(silent, film, encodings[1]) as grey:
         for number, rgb in enumerate(_pictures(shots, (film.height, film.width), seed)):
             luma, cb, cr = planes(rgb)
             colour.write(number, luma, cb, cr)
@@ -79,12 +88,12 @@ def render_film(folder: Path, height: int = 360, shot_frames: int = 42, seed: in
                 if frame == number:
                     video.write_picture(path, color.rgb_from_planes(luma, (cb, cr), truth))
     _add_sound(silent, film, encodings[1], shots)
-    return DemoFilm(film.path, truth.path, references, shots)
+    return made
 
 
-def _info(path: Path, height: int, subsampling: str) -> VideoInfo:
+def _info(height: int, subsampling: Subsampling) -> VideoInfo:
     return VideoInfo(
-        path=path,
+        path=Path("rendered"),  # there is no source
         width=height * 16 // 9 // 2 * 2,
         height=height,
         pixel_format="gray" if subsampling == "grey" else f"yuv{subsampling}p",
@@ -107,14 +116,16 @@ def _pictures(shots: tuple[Shot, ...], size: tuple[int, int], seed: int) -> Iter
     source = np.random.default_rng(seed)
     y, x = np.mgrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j].astype(np.float32)
     lens = (1.04 - 0.2 * (x * x * 0.8 + y * y * 0.5))[..., None]
-    scenes = {}
+    scenes: dict[int, Any] = {}
     for number in range(shots[-1].stop):
         light = np.zeros((height, width, 3), np.float32)
         for i, shot in enumerate(shots):
             share = _share(shots, i, number)
             if share > 0:
                 if i not in scenes:
-                    scenes = {j: scene for j, scene in scenes.items() if j == i - 1} | {i: SCENES[i](height, width, seed)}
+                    scenes = {j: scene for j, scene in scenes.items() if j == i - 1} | {
+                        i: SCENES[i](height, width, seed)
+                    }
                 light += np.float32(share) * scenes[i].picture((number - shot.start) / RATE)
         flicker = np.float32(1 + 0.008 * source.standard_normal())
         picture = develop(light * lens * flicker)
@@ -127,7 +138,10 @@ def _pictures(shots: tuple[Shot, ...], size: tuple[int, int], seed: int) -> Iter
 def _share(shots: tuple[Shot, ...], i: int, number: int) -> float:
     """How much of shot i, 0..1, is in a frame."""
     begins = ends = 0.0
-    for bound, fade, sign in ((shots[i].start, shots[i].fade, 1), (shots[i].stop, shots[i + 1].fade if i + 1 < len(shots) else 0, -1)):
+    for bound, fade, sign in (
+        (shots[i].start, shots[i].fade, 1),
+        (shots[i].stop, shots[i + 1].fade if i + 1 < len(shots) else 0, -1),
+    ):
         since = number - bound + (0.5 if fade else 0)
         part = min(max((since + fade) / (2 * fade), 0.0), 1.0) if fade else float(since >= 0)
         begins, ends = (part, ends) if sign > 0 else (begins, part)
@@ -151,11 +165,13 @@ def melody(shots: tuple[Shot, ...]) -> np.ndarray:
             start = (shot.start + beat * 6) * SOUND_RATE // RATE
             time = np.arange(min(SOUND_RATE, len(sound) - start), dtype=np.float32) / SOUND_RATE
             tone = chord[(0, 2, 1, 3, 2, 1, 3)[beat % 7]] * 2 * math.pi
-            pluck = sum(np.sin(tone * n * time) * np.exp(-(3 + 2 * n) * time) / n for n in (1, 2, 3, 4))
+            overtones = [np.sin(tone * n * time) * np.exp(-(3 + 2 * n) * time) / n for n in (1, 2, 3, 4)]
             side = 0.5 + 0.3 * math.sin(beat)
-            sound[start : start + len(time)] += 0.16 * pluck[:, None] * np.float32((side, 1 - side))
+            sound[start : start + len(time)] += 0.16 * np.sum(overtones, 0)[:, None] * (side, 1 - side)
         click = shot.start * SOUND_RATE // RATE
-        sound[click : click + 240] += (source.uniform(-0.5, 0.5, 240) * np.linspace(1, 0, 240))[:, None].astype(np.float32)
+        sound[click : click + 240] += (source.uniform(-0.5, 0.5, 240) * np.linspace(1, 0, 240))[:, None].astype(
+            np.float32
+        )
     return np.clip(sound, -1, 1)
 
 
@@ -175,30 +191,41 @@ def _add_sound(silent: Path, film: VideoInfo, encoding: Encoding, shots: tuple[S
 def run(folder: Path, console: Console | None = None, height: int = 360, shot_frames: int = 42) -> list[Score]:
     """The whole demo: leaves films, pictures and a contact sheet in a folder and prints how near the colours came."""
     from .api import colorize
+    from .progress import Progress
 
     console = console or Console()
     console.print("Rendering a short film of our own …")
     made = render_film(folder, height, shot_frames)
     colour, compared, picture = folder / "colour.mkv", folder / "before-after.mp4", folder / "contact-sheet.png"
-    command = " ".join(["kinochrome colorize", str(made.film), str(colour), *(f"--reference {hint}" for hint in made.hints)])
+    command = " ".join(
+        ["kinochrome colorize", str(made.film), str(colour), *(f"--reference {hint}" for hint in made.hints)]
+    )
     console.print(f"Colouring it, as this would:\n  {command}", highlight=False, soft_wrap=True)
-    colorize(made.film, colour, references=made.hints, method="flow", overwrite=True)
-    console.print("Comparing …")
+    with Progress(console) as progress:
+        summary = colorize(made.film, colour, references=made.hints, overwrite=True, report=progress.report)
+        progress.finish(summary)
+    console.print("\nComparing it with the truth …")
     scores = compare(made, colour, picture)
     sheet.side_by_side(made.film, colour, compared)
     console.print(_table(made, scores))
     same = sum(score.same_luma for score in scores)
     console.print(f"Luma untouched, to the last code, in {same} of {len(scores)} frames.\n", highlight=False)
-    for path, line in (
-        (made.film, "the film in black and white, with sound"),
-        (colour, "the film in colour, lossless, with its sound"),
-        (compared, "before and after, side by side: plays anywhere"),
-        (picture, "what to look at first: film, reference, result and truth of each shot"),
-        (made.truth, "the film as it was rendered: the truth"),
-        (made.references[0][0], f"one coloured frame a shot, {len(made.references)} in all: the references"),
-    ):
-        console.print(f"  {str(path):<28} {line}", highlight=False, soft_wrap=True)
+    console.print(_what_is_where(made, colour, compared, picture))
     return scores
+
+
+def _what_is_where(made: DemoFilm, colour: Path, compared: Path, picture: Path) -> Table:
+    table = Table.grid(padding=(0, 2))
+    for path, line in (
+        (picture, "look here first: each shot at a glance"),
+        (compared, "before and after side by side, with sound"),
+        (made.film, "the film in black and white"),
+        (made.references[0][0], "all it was told: one coloured frame a shot"),
+        (colour, "the film in colour, lossless, with its sound"),
+        (made.truth, "the film as it was rendered: the truth"),
+    ):
+        table.add_row(str(path), line)
+    return table
 
 
 def compare(made: DemoFilm, colour: Path, target: Path) -> list[Score]:
@@ -206,27 +233,32 @@ def compare(made: DemoFilm, colour: Path, target: Path) -> list[Score]:
     truth, result = video.probe(made.truth), video.probe(colour)
     tables = video.scan(truth), video.scan(result)
     if len(tables[0]) != len(tables[1]):
-        raise VideoError(f"{colour} has {len(tables[1])} frames, {made.truth} has {len(tables[0])}: it is another film.")
-    stills = {frame: next(video.frames(truth, tables[0], frame, frame + 1)) for _, frame in made.references}
+        raise VideoError(
+            f"{colour} has {len(tables[1])} frames, {made.truth} has {len(tables[0])}: it is another film."
+        )
+    stills = {frame: next(iter(video.frames(truth, tables[0], frame, frame + 1))) for _, frame in made.references}
     scores, rows = [], []
     strips: tuple[list, list] = ([], [])
     pairs = zip(video.frames(truth, tables[0]), video.frames(result, tables[1]), strict=True)
     for real, seen in pairs:
-        shot, (path, still) = next(
+        shot, (_, still) = next(
             pair for pair in zip(made.shots, made.references, strict=True) if real.index < pair[0].stop
         )
         grey = sheet.picture_of(replace(real, chroma=None), truth)
         copied = sheet.picture_of(replace(real, chroma=stills[still].chroma), truth)
         pictures = [sheet.picture_of(real, truth), grey, copied, sheet.picture_of(seen, result)]
         values = [psnr(picture, pictures[0]) for picture in pictures[1:]]
-        scores.append(Score(real.index, *values, same_luma=np.array_equal(real.luma, seen.luma)))
+        scores.append(Score(real.index, values[0], values[1], values[2], np.array_equal(real.luma, seen.luma)))
         for row, picture in zip(strips, (pictures[3], pictures[0]), strict=True):
             row.append(sheet.squeezed(picture))
         if real.index == shot.start + (len(shot) * 4) // 5:
             reference = (sheet.picture_of(stills[still], truth), f"reference: frame {still}, coloured")
             shown = (f"film, frame {real.index}", f"Kinochrome  {values[2]:.1f} dB", "truth")
             rows.append([(grey, shown[0]), reference, (pictures[3], shown[1]), (pictures[0], shown[2])])
-    rows += [[(sheet.strip(row), name)] for row, name in zip(strips, ("every frame of the result, a column each", "and of the truth"), strict=True)]
+    rows += [
+        [(sheet.strip(row), name)]
+        for row, name in zip(strips, ("every frame of the result, a column each", "and of the truth"), strict=True)
+    ]
     video.write_picture(target, sheet.contact_sheet(rows))
     return scores
 
@@ -239,10 +271,16 @@ def psnr(picture: np.ndarray, truth: np.ndarray) -> float:
 
 def _table(made: DemoFilm, scores: list[Score]) -> Table:
     """Mean PSNR of each shot and of the film, reference frames excluded."""
-    table = Table("PSNR in dB, references excluded", *(f"shot {i + 1}" for i in range(len(made.shots))), "film", box=None)
+    table = Table(
+        "PSNR in dB, references excluded", *(f"shot {i + 1}" for i in range(len(made.shots))), "film", box=None
+    )
     given = {frame for _, frame in made.references}
     counted = [score for score in scores if score.frame not in given]
-    for name, line in (("grey", "no colour"), ("copy", "reference's colours left in place"), ("colour", "Kinochrome, method flow")):
+    for name, line in (
+        ("grey", "no colour"),
+        ("copy", "reference's colours left in place"),
+        ("colour", "Kinochrome, method flow"),
+    ):
         groups = [[s for s in counted if shot.start <= s.frame < shot.stop] for shot in made.shots]
         means = [np.mean([getattr(score, name) for score in group]) for group in (*groups, counted)]
         style = "bold" if name == "colour" else ""

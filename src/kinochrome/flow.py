@@ -17,12 +17,19 @@ class Motion:
 
     def __init__(self, finest: int) -> None:
         """`finest`: the last pyramid level searched; 1 is half size, 2 a quarter and about three times faster."""
-        self._search = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
-        self._search.setFinestScale(finest)
+        # One search that starts from rest and one from a given flow: OpenCV's, once given a flow, starts every later
+        # search from it, so a shared one would answer by what it was asked before.
+        self._from_rest, self._from_flow = (
+            cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_FAST) for _ in range(2)
+        )
+        for search in (self._from_rest, self._from_flow):
+            search.setFinestScale(finest)
 
     def between(self, first: np.ndarray, second: np.ndarray, start: np.ndarray | None = None) -> np.ndarray:
         """The flow from `first` to `second` (uint8, see `visible`); `start` is a flow to search near as well."""
-        return self._search.calc(first, second, None if start is None else start.copy())
+        if start is None:
+            return self._from_rest.calc(first, second, None)
+        return self._from_flow.calc(first, second, start.copy())
 
 
 def visible(lightness: np.ndarray) -> np.ndarray:

@@ -293,7 +293,7 @@ def _render(
             writer.write(frame.pts, *planes)
             if grey is not None and plan.confidence:
                 shown = painted[n].confidence if painted else torch.ones(1, 1, 1)
-                grey.write(frame.pts, renderer.grey(shown, plan.confidence), None, None)
+                grey.write(frame.pts, renderer.grey(shown, plan.confidence.depth), None, None)
             report("rendered", {"frames": 1})
 
 

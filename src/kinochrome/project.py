@@ -128,7 +128,7 @@ def remove_folder(folder: Path) -> None:
     """Removes a project folder that is no longer needed; one that holds anything else stays with that."""
     empty_folder(folder)
     remove(folder / "lock")
-    for spooled in folder.glob("stdin*"):
+    for spooled in folder.glob("source.mkv*"):
         remove(spooled)
     if folder.is_dir() and not any(folder.iterdir()):
         folder.rmdir()

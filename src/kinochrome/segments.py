@@ -29,15 +29,15 @@ class Handover:
 
 
 def write(handover: Handover, path: Path) -> None:
-    """Stores a handover; there completely or not at all."""
+    """Stores a handover; there completely or not at all. Methods may yield views of one tensor; files hold copies."""
     tensors = {"explained": handover.explained}
     for kind, painted in (("boundary", handover.boundary), ("tail", handover.tail)):
         for n, one in enumerate(painted):
-            tensors[f"{kind}.{n:04d}.ab"] = one.ab.contiguous()
-            tensors[f"{kind}.{n:04d}.confidence"] = one.confidence.contiguous()
+            tensors[f"{kind}.{n:04d}.ab"] = one.ab.contiguous().clone()
+            tensors[f"{kind}.{n:04d}.confidence"] = one.confidence.contiguous().clone()
     for n, carried in enumerate(handover.carried):
         for name, tensor in (carried or {}).items():
-            tensors[f"carried.{n:04d}.{name}"] = tensor.contiguous()
+            tensors[f"carried.{n:04d}.{name}"] = tensor.contiguous().clone()
     write_atomically(path, save(tensors))
 
 

@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 
 from . import color, video
+from .errors import VideoError
 from .types import Encoding, Frame, VideoInfo
 
 Cell = tuple[np.ndarray, str]
@@ -27,10 +28,10 @@ def picture_of(frame: Frame, info: VideoInfo) -> np.ndarray:
     height, width = frame.luma.shape
     if frame.chroma is None:
         neutral = np.full_like(frame.luma, 1 << (info.depth - 1))
-        chroma = (neutral, neutral)
+        cb, cr = neutral, neutral
     else:
-        chroma = tuple(cv2.resize(plane, (width, height), interpolation=cv2.INTER_LINEAR) for plane in frame.chroma)
-    picture = color.to_depth(color.rgb_from_planes(frame.luma, chroma, info), info.depth, 8)
+        cb, cr = (cv2.resize(plane, (width, height), interpolation=cv2.INTER_LINEAR) for plane in frame.chroma)
+    picture = color.to_depth(color.rgb_from_planes(frame.luma, (cb, cr), info), info.depth, 8, full=True)
     picture = np.rot90(picture, -info.rotation // 90)
     upright = info.upright_size
     if picture.shape[:2] != upright:
@@ -47,7 +48,9 @@ def contact_sheet(rows: Sequence[Sequence[Cell]], width: int = 1344) -> np.ndarr
         band = np.full((tall + CAPTION + GAP, width, 3), PAPER, np.uint8)
         for number, (picture, caption) in enumerate(row):
             left = GAP + number * (wide + GAP)
-            small = cv2.resize(picture, (wide, round(picture.shape[0] * wide / picture.shape[1])), interpolation=cv2.INTER_AREA)
+            small = cv2.resize(
+                picture, (wide, round(picture.shape[0] * wide / picture.shape[1])), interpolation=cv2.INTER_AREA
+            )
             band[: small.shape[0], left : left + wide] = small
             place = (left, tall + CAPTION - 7)
             cv2.putText(band, caption, place, cv2.FONT_HERSHEY_SIMPLEX, 0.5, INK, 1, cv2.LINE_AA)
@@ -86,6 +89,11 @@ def side_by_side(before: Path, after: Path, target: Path) -> None:
     """
     left, right = video.probe(before), video.probe(after)
     table, other = video.scan(left), video.scan(right)
+    if len(table) != len(other) or left.height != right.height:
+        raise VideoError(
+            f"{after} ({len(other)} frames, {right.height} high) and {before} ({len(table)} frames, {left.height} "
+            "high) do not belong together; give a film and its own coloured copy."
+        )
     double = replace(left, width=left.width + right.width, depth=max(left.depth, right.depth))
     encoding = video.encoding_for(target, double)
     segment = target.with_name(f"{target.stem}.picture{target.suffix}")
@@ -106,7 +114,7 @@ def _planes(frame: Frame, info: VideoInfo, encoding: Encoding) -> list[np.ndarra
     rows, columns = -(-frame.luma.shape[0] // down), -(-frame.luma.shape[1] // across)
     if frame.chroma is None:
         neutral = np.full((rows, columns), 1 << (info.depth - 1), frame.luma.dtype)
-        chroma = (neutral, neutral)
+        cb, cr = neutral, neutral
     else:
-        chroma = tuple(cv2.resize(plane, (columns, rows), interpolation=cv2.INTER_AREA) for plane in frame.chroma)
-    return [color.to_depth(plane, info.depth, encoding.depth) for plane in (frame.luma, *chroma)]
+        cb, cr = (cv2.resize(plane, (columns, rows), interpolation=cv2.INTER_AREA) for plane in frame.chroma)
+    return [color.to_depth(plane, info.depth, encoding.depth) for plane in (frame.luma, cb, cr)]

@@ -6,6 +6,12 @@ from collections.abc import Sequence
 
 import cv2
 import numpy as np
+from numpy.typing import ArrayLike
+
+
+def floats(values: ArrayLike) -> np.ndarray:
+    """The values as float32."""
+    return np.asarray(values, np.float32)
 
 
 def noise(size: tuple[int, int], cell: float, seed: int, octaves: int = 5) -> np.ndarray:
@@ -48,7 +54,7 @@ def dot(first: np.ndarray, second: np.ndarray) -> np.ndarray:
 
 
 def place_sprite(picture: np.ndarray, sprite: np.ndarray, x: float, y: float, size: float, lean: float) -> np.ndarray:
-    """The picture with the sprite's middle at (x, y), `size` times the picture's height tall, leaning `lean` radians."""
+    """The picture with a sprite on it: middle at (x, y), `size` times the picture's height tall, `lean` in radians."""
     rows, columns = picture.shape[:2]
     scale = size * rows / sprite.shape[0]
     middle = (sprite.shape[1] / 2, sprite.shape[0] / 2)
@@ -61,7 +67,7 @@ def place_sprite(picture: np.ndarray, sprite: np.ndarray, x: float, y: float, si
 def develop(light: np.ndarray) -> np.ndarray:
     """(h, w, 3) R'G'B' in 0..1 of linear light: a soft shoulder, the display's curve, a little contrast."""
     exposed = 1 - np.exp(-1.4 * np.maximum(light - 0.008, 0))
-    picture = exposed ** np.float32(1 / 2.2)
+    picture = exposed ** floats(1 / 2.2)
     return picture + 0.35 * (picture * picture * (3 - 2 * picture) - picture)
 
 
@@ -69,7 +75,7 @@ def polygon(size: tuple[int, int], points: Sequence[Sequence[float]]) -> np.ndar
     """(h, w) float32 in 0..1, soft at the edge: the inside of points (x, y) given in 0..1 of the picture."""
     height, width = size
     cover = np.zeros((height * 2, width * 2), np.uint8)
-    corners = np.round(np.float32(points) * np.float32((width * 2, height * 2)) * 16).astype(np.int32)
+    corners = np.round(floats(points) * floats((width * 2, height * 2)) * 16).astype(np.int32)
     cv2.fillPoly(cover, [corners], 255, cv2.LINE_AA, 4)
     return cv2.resize(cover, (width, height), interpolation=cv2.INTER_AREA).astype(np.float32) / 255
 

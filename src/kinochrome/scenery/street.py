@@ -7,9 +7,16 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from .brush import cover, look_up, mix, noise, over, place_sprite, polygon, slide, step, tile
+from .brush import cover, floats, look_up, mix, noise, over, place_sprite, polygon, slide, step, tile
 
-WALLS = ((0.55, 0.36, 0.12), (0.5, 0.26, 0.24), (0.27, 0.38, 0.42), (0.35, 0.4, 0.2), (0.6, 0.52, 0.4), (0.42, 0.3, 0.44))
+WALLS = (
+    (0.55, 0.36, 0.12),
+    (0.5, 0.26, 0.24),
+    (0.27, 0.38, 0.42),
+    (0.35, 0.4, 0.2),
+    (0.6, 0.52, 0.4),
+    (0.42, 0.3, 0.44),
+)
 TRIMS = ((0.12, 0.24, 0.1), (0.1, 0.2, 0.34), (0.4, 0.08, 0.07), (0.3, 0.2, 0.08), (0.1, 0.28, 0.28))
 
 
@@ -50,7 +57,7 @@ class Street:
         roofs = noise((1, columns), self.height * 0.35, seed + 1, 1)[0]
         edge = rows - self.height * (0.04 + 0.22 * np.round(roofs * 3) / 3)[None] - 0.12 * (x % (0.7 * self.height))
         lit = step(4, -4, y - edge)
-        light = lit[..., None] * np.float32((1.55, 1.32, 1.0)) + np.float32((0.42, 0.48, 0.6))
+        light = lit[..., None] * floats((1.55, 1.32, 1.0)) + floats((0.42, 0.48, 0.6))
         grime = 1 - 0.35 * step(rows - 0.1 * self.height, rows, y)
         layer[..., :3] *= light * (grime * (0.88 + 0.24 * noise((rows, columns), 8, seed + 2, 4)))[..., None]
         return layer
@@ -64,7 +71,10 @@ class Street:
         tones = np.random.default_rng(seed).uniform(0.55, 1.25, (17, 18)).astype(np.float32)
         joint = np.minimum(np.abs((x + 8 * (row % 2)) % 16 - 8), 8) ** 4 + np.abs(y % 16 - 8) ** 4
         stone = tones[row, column] * (0.3 + 0.7 * step(4400, 1800, joint)) * (0.7 + 0.5 * noise((n, n), 5, seed, 3))
-        return mix(np.full((n, n, 3), (0.3, 0.27, 0.25), np.float32), (0.36, 0.28, 0.2), tones[column % 17, row]) * stone[..., None]
+        return (
+            mix(np.full((n, n, 3), (0.3, 0.27, 0.25), np.float32), (0.36, 0.28, 0.2), tones[column % 17, row])
+            * stone[..., None]
+        )
 
     def _front(self, seed: int) -> np.ndarray:
         """A wide premultiplied layer of trees and lamp posts on the near side."""
@@ -81,7 +91,11 @@ class Street:
                 shape = polygon((rows, columns), [(middle / columns + x * unit / columns, y) for x, y in box])
                 cover(layer, (0.05, 0.09, 0.075), shape)
             glass = ((-0.017, 0.2), (0.017, 0.2), (0.024, 0.275), (-0.024, 0.275))
-            cover(layer, (0.95, 0.85, 0.6), polygon((rows, columns), [(middle / columns + x * unit / columns, y) for x, y in glass]))
+            cover(
+                layer,
+                (0.95, 0.85, 0.6),
+                polygon((rows, columns), [(middle / columns + x * unit / columns, y) for x, y in glass]),
+            )
         return layer
 
     def _tree(self, layer: np.ndarray, middle: float, source: np.random.Generator) -> None:
@@ -91,12 +105,12 @@ class Street:
         shape = polygon((rows, columns), [(middle / columns + x * unit / columns, y) for x, y in trunk])
         across = np.clip((np.arange(columns, dtype=np.float32) - middle) / (0.03 * unit), -1, 1)
         bark = (0.75 + 0.5 * across) * (0.5 + 0.9 * noise((rows, columns), 5, 3, 2))
-        cover(layer, np.float32((0.2, 0.13, 0.08)) * bark[..., None], shape)
+        cover(layer, floats((0.2, 0.13, 0.08)) * bark[..., None], shape)
         for _ in range(850):
             angle, reach = source.uniform(0, 2 * np.pi), math.sqrt(source.random())
             x, y = 0.26 * reach * math.cos(angle), 0.2 * reach * math.sin(angle)
             light = 0.45 + 1.0 * max(0.0, 0.5 + 1.6 * x - 2.2 * y) * source.uniform(0.6, 1.3)
-            leaf = np.float32((0.1, 0.24, 0.03) if source.random() > 0.2 else (0.3, 0.26, 0.03)) * light
+            leaf = floats((0.1, 0.24, 0.03) if source.random() > 0.2 else (0.3, 0.26, 0.03)) * light
             size = source.uniform(0.008, 0.02) * unit
             self._leaf(layer, (middle + x * unit, (0.26 + y) * unit), size, leaf)
 
@@ -112,7 +126,7 @@ class Street:
     def picture(self, time: float) -> np.ndarray:
         """(h, w, 3) float32 linear light at `time` seconds."""
         rows, columns, foot = self.height, self.width, self.foot
-        pan = rows * (0.1 + 0.26 * time)
+        pan = rows * (0.12 + 0.2 * time)
         picture = np.zeros((rows, columns, 3), np.float32)
         above = slide(self.sky, pan * 0.15, (foot, columns))
         picture[:foot] = over(above, slide(self.houses, pan, (foot, columns)))
@@ -134,13 +148,16 @@ class Street:
         away = depth * 900
         stones = look_up(self.stones, across, away)
         kerb = step(0.77, 0.774, y / rows) * step(0.93, 0.926, y / rows)
-        slabs = np.float32((0.42, 0.38, 0.33)) * (0.75 + 0.3 * look_up(self.stones[..., 0], across * 0.3, away * 0.3))[..., None]
+        slabs = (
+            floats((0.42, 0.38, 0.33))
+            * (0.75 + 0.3 * look_up(self.stones[..., 0], across * 0.3, away * 0.3))[..., None]
+        )
         ground = mix(slabs, stones, kerb)
         for rail in (0.825, 0.852):
             ground = mix(ground, (0.5, 0.5, 0.55), step(0.0022, 0.0012, np.abs(y / rows - rail)))
         ground = mix(ground, (0.16, 0.14, 0.13), step(0.003, 0.002, np.abs(y / rows - 0.774)))
         lit = step(0.86, 0.9, y / rows + 0.02 * np.sin(across * 0.02))
-        return ground * (lit[..., None] * np.float32((1.3, 1.05, 0.8)) + np.float32((0.6, 0.62, 0.72)))
+        return ground * (lit[..., None] * floats((1.3, 1.05, 0.8)) + floats((0.6, 0.62, 0.72)))
 
     def _shadow(self, picture: np.ndarray, x: float, y: float, wide: float, tall: float) -> None:
         """Darkens the ground softly in an ellipse."""
@@ -151,7 +168,13 @@ class Street:
 
     def _walk(self, picture: np.ndarray, number: int, pan: float, time: float) -> None:
         """Draws one walker in place: start, speed, foot and height in picture heights."""
-        start, speed, foot, tall = ((0.5, 0.1, 0.79, 0.2), (1.75, -0.12, 0.785, 0.19), (1.45, -0.2, 0.925, 0.3), (1.62, -0.21, 0.935, 0.31), (0.1, 0.3, 0.95, 0.33))[number]
+        start, speed, foot, tall = (
+            (0.5, 0.1, 0.79, 0.2),
+            (1.75, -0.12, 0.785, 0.19),
+            (1.45, -0.2, 0.925, 0.3),
+            (1.62, -0.21, 0.935, 0.31),
+            (0.2, 0.3, 0.95, 0.33),
+        )[number]
         rows = self.height
         near = (foot - 0.5) / 0.24
         x = rows * (start + speed * time) - (pan - 0.1 * rows) * near * 0.8 + rows * 0.12 * (number > 1)
@@ -160,14 +183,16 @@ class Street:
         phase = time * 2 * math.pi * 0.95 + number * 1.3
         sprite = walker(max(int(tall * rows * 1.5), 32), number, phase, math.copysign(1, speed))
         self._shadow(picture, x + 0.03 * rows, rows * foot, 0.09 * tall / 0.3, 0.01)
-        picture[:] = place_sprite(picture, sprite, x, rows * (foot - tall / 2) - abs(math.sin(phase)) * 0.006 * rows, tall, 0.0)
+        picture[:] = place_sprite(
+            picture, sprite, x, rows * (foot - tall / 2) - abs(math.sin(phase)) * 0.006 * rows, tall, 0.0
+        )
 
 
 def facade(size: tuple[int, int], top: float, number: int, source: np.random.Generator) -> np.ndarray:
     """(h, w, 4) float32, premultiplied: one unlit house front whose wall begins at row `top`."""
     rows, columns = size
     layer = np.zeros((rows, columns, 4), np.float32)
-    wall, trim = np.float32(WALLS[number % len(WALLS)]), np.float32(TRIMS[(number * 2) % len(TRIMS)])
+    wall, trim = floats(WALLS[number % len(WALLS)]), floats(TRIMS[(number * 2) % len(TRIMS)])
     head = top / rows
 
     def box(x: float, y: float, right: float, below: float) -> np.ndarray:
@@ -176,7 +201,7 @@ def facade(size: tuple[int, int], top: float, number: int, source: np.random.Gen
     y = np.mgrid[:rows, :columns][0].astype(np.float32)
     roof = polygon(size, ((-0.1, head), (0.1, head - 0.17), (0.9, head - 0.17), (1.1, head)))
     tiles = 0.7 + 0.3 * np.abs(np.sin(y * 0.9))
-    cover(layer, np.float32((0.4, 0.14, 0.08)) * source.uniform(0.7, 1.15) * tiles[..., None], roof)
+    cover(layer, floats((0.4, 0.14, 0.08)) * source.uniform(0.7, 1.15) * tiles[..., None], roof)
     cover(layer, (0.33, 0.17, 0.12), box(0.68, head - 0.24, 0.76, head - 0.05))
     cover(layer, wall, box(-0.1, head, 1.1, 1.1))
     cover(layer, (0.62, 0.57, 0.48), box(-0.1, head - 0.015, 1.1, head + 0.018))
@@ -198,17 +223,28 @@ def _window(layer: np.ndarray, box, place: tuple[float, float, float, float], pa
     below = top + tall
     cover(layer, (0.62, 0.58, 0.5), box(middle - half * 1.25, top - 0.03, middle + half * 1.25, below + 0.015))
     cover(layer, (0.05, 0.08, 0.12), box(middle - half, top, middle + half, below))
-    cover(layer, (0.3, 0.42, 0.55), box(middle - half, top, middle + half * source.uniform(-0.2, 0.8), top + tall * 0.55) * 0.7)
-    for bar in (box(middle - half * 0.08, top, middle + half * 0.08, below), box(middle - half, top + tall * 0.4, middle + half, top + tall * 0.45)):
+    cover(
+        layer,
+        (0.3, 0.42, 0.55),
+        box(middle - half, top, middle + half * source.uniform(-0.2, 0.8), top + tall * 0.55) * 0.7,
+    )
+    for bar in (
+        box(middle - half * 0.08, top, middle + half * 0.08, below),
+        box(middle - half, top + tall * 0.4, middle + half, top + tall * 0.45),
+    ):
         cover(layer, (0.6, 0.57, 0.5), bar)
     for side in (-1, 1):
         inner, outer = middle + side * half * 1.25, middle + side * half * 2.2
         cover(layer, trim, box(min(inner, outer), top - 0.01, max(inner, outer), below))
         for slat in np.linspace(top, below - 0.02, 9):
-            cover(layer, trim * 0.45, box(min(inner, outer) + half * 0.15, slat, max(inner, outer) - half * 0.15, slat + 0.006))
+            cover(
+                layer,
+                trim * 0.45,
+                box(min(inner, outer) + half * 0.15, slat, max(inner, outer) - half * 0.15, slat + 0.006),
+            )
     flowers = box(middle - half * 1.3, below - 0.02, middle + half * 1.3, below + 0.02)
     bloom = source.random(flowers.shape).astype(np.float32)
-    colours = np.float32([(0.65, 0.05, 0.08), (0.1, 0.28, 0.04), (0.62, 0.2, 0.4), (0.1, 0.3, 0.05), (0.65, 0.45, 0.05)])
+    colours = floats([(0.65, 0.05, 0.08), (0.1, 0.28, 0.04), (0.62, 0.2, 0.4), (0.1, 0.3, 0.05), (0.65, 0.45, 0.05)])
     cover(layer, colours[(bloom * 4.99).astype(int)], flowers)
     cover(layer, (0.3, 0.14, 0.07), box(middle - half * 1.3, below + 0.016, middle + half * 1.3, below + 0.035))
 
@@ -225,7 +261,7 @@ def _shop(layer: np.ndarray, box, trim: np.ndarray, number: int) -> None:
     for stripe in range(12 if number % 2 == 0 else 0):
         left = 0.06 + stripe * 0.05
         colour = (0.75, 0.7, 0.6) if stripe % 2 else WALLS[(number + 1) % len(WALLS)]
-        cover(layer, np.float32(colour) * 1.1, box(left, 0.735, left + 0.051, 0.81 + 0.008 * (stripe % 2)))
+        cover(layer, floats(colour) * 1.1, box(left, 0.735, left + 0.051, 0.81 + 0.008 * (stripe % 2)))
 
 
 def tram(height: int, seed: int) -> np.ndarray:
@@ -240,23 +276,30 @@ def tram(height: int, seed: int) -> np.ndarray:
 
     for wheel in (0.5, 0.85, 2.15, 2.5):
         cover(layer, (0.05, 0.05, 0.06), step(0.1, 0.09, np.hypot(x - wheel, y - 0.9)))
-    body = polygon(size, [(0.03, 0.25), (0.05, 0.2), (0.95, 0.2), (0.97, 0.25), (0.975, 0.6), (0.96, 0.88), (0.04, 0.88), (0.025, 0.6)])
+    body = polygon(
+        size,
+        [(0.03, 0.25), (0.05, 0.2), (0.95, 0.2), (0.97, 0.25), (0.975, 0.6), (0.96, 0.88), (0.04, 0.88), (0.025, 0.6)],
+    )
     sheen = 0.8 + 0.5 * np.exp(-(((y - 0.64) / 0.06) ** 2)) - 0.25 * step(0.7, 0.9, y)
     dirt = 0.9 + 0.2 * noise(size, n / 5, seed, 4)
-    cover(layer, np.float32((0.62, 0.07, 0.05)) * (sheen * dirt)[..., None], body)
-    cover(layer, np.float32((0.85, 0.74, 0.5)) * dirt[..., None], body * step(0.575, 0.57, y))
+    cover(layer, floats((0.62, 0.07, 0.05)) * (sheen * dirt)[..., None], body)
+    cover(layer, floats((0.85, 0.74, 0.5)) * dirt[..., None], body * step(0.575, 0.57, y))
     cover(layer, (0.7, 0.5, 0.1), box(0.09, 0.6, 2.91, 0.612) + box(0.09, 0.8, 2.91, 0.808))
-    cover(layer, np.float32((0.3, 0.3, 0.3)) * dirt[..., None], polygon(size, [(0.04, 0.2), (0.08, 0.13), (0.92, 0.13), (0.96, 0.2)]))
+    cover(
+        layer,
+        floats((0.3, 0.3, 0.3)) * dirt[..., None],
+        polygon(size, [(0.04, 0.2), (0.08, 0.13), (0.92, 0.13), (0.96, 0.2)]),
+    )
     people = np.random.default_rng(seed)
     for place in range(8):
         left = 0.42 + 0.275 * place
         glass = box(left, 0.27, left + 0.225, 0.54)
         sky = np.clip(1.2 - 2.6 * (y - 0.27) - 0.6 * (x - left), 0, 1)[..., None]
-        cover(layer, np.float32((0.04, 0.06, 0.07)) + np.float32((0.3, 0.38, 0.45)) * sky, glass)
+        cover(layer, floats((0.04, 0.06, 0.07)) + floats((0.3, 0.38, 0.45)) * sky, glass)
         if people.random() > 0.3:
             middle = left + people.uniform(0.07, 0.15)
-            cover(layer, np.float32((0.45, 0.28, 0.2)), step(0.042, 0.035, np.hypot(x - middle, y - 0.4)) * 0.8)
-            coat = np.float32(TRIMS[people.integers(len(TRIMS))]) * 1.3
+            cover(layer, floats((0.45, 0.28, 0.2)), step(0.042, 0.035, np.hypot(x - middle, y - 0.4)) * 0.8)
+            coat = floats(TRIMS[people.integers(len(TRIMS))]) * 1.3
             cover(layer, coat, step(0.085, 0.075, np.hypot(x - middle, (y - 0.53) * 0.9)) * glass * 0.8)
     for left in (0.14, 2.68):
         cover(layer, (0.3, 0.05, 0.04), box(left, 0.25, left + 0.19, 0.86))
@@ -273,24 +316,46 @@ def walker(n: int, number: int, phase: float, way: float) -> np.ndarray:
     swing = 0.075 * math.sin(phase)
     for side in (-1, 1):
         foot = 0.5 + side * swing
-        leg = ((0.5 - 0.028, 0.72), (0.5 + 0.028, 0.72), (foot + 0.02, 0.97), (foot + 0.045 * way, 0.995), (foot - 0.022, 0.995))
+        leg = (
+            (0.5 - 0.028, 0.72),
+            (0.5 + 0.028, 0.72),
+            (foot + 0.02, 0.97),
+            (foot + 0.045 * way, 0.995),
+            (foot - 0.022, 0.995),
+        )
         cover(layer, (0.06, 0.06, 0.09) if side < 0 else (0.1, 0.1, 0.14), polygon(size, leg))
-    coat: Sequence[float] = ((0.4, 0.25, 0.08), (0.12, 0.2, 0.38), (0.42, 0.08, 0.1), (0.1, 0.27, 0.2), (0.34, 0.16, 0.36))[number]
+    coat: Sequence[float] = (
+        (0.4, 0.25, 0.08),
+        (0.12, 0.2, 0.38),
+        (0.42, 0.08, 0.1),
+        (0.1, 0.27, 0.2),
+        (0.34, 0.16, 0.36),
+    )[number]
     body = polygon(size, ((0.45, 0.4), (0.55, 0.4), (0.585, 0.5), (0.6, 0.78), (0.4, 0.78), (0.415, 0.5)))
     round_light = 0.65 + 0.9 * np.clip((x - 0.4) / 0.2, 0, 1) - 0.2 * np.abs(np.sin(x * 55))
-    cover(layer, np.float32(coat) * round_light[..., None], body)
-    cover(layer, np.float32(coat) * 0.8, polygon(size, ((0.47, 0.44), (0.52, 0.44), (0.52 + 0.09 * way, 0.56), (0.47 + 0.09 * way, 0.58))))
+    cover(layer, floats(coat) * round_light[..., None], body)
+    cover(
+        layer,
+        floats(coat) * 0.8,
+        polygon(size, ((0.47, 0.44), (0.52, 0.44), (0.52 + 0.09 * way, 0.56), (0.47 + 0.09 * way, 0.58))),
+    )
     head = step(0.053, 0.045, np.hypot(x - 0.5, y - 0.345))
-    cover(layer, np.float32((0.5, 0.31, 0.22)) * (0.5 + 1.2 * np.clip((x - 0.44) / 0.12, 0, 1))[..., None], head)
+    cover(layer, floats((0.5, 0.31, 0.22)) * (0.5 + 1.2 * np.clip((x - 0.44) / 0.12, 0, 1))[..., None], head)
     cover(layer, (0.1, 0.06, 0.04), head * step(0.335, 0.32, y + 0.3 * way * (x - 0.5)))
     stick = 0.5 + 0.08 * way
-    cover(layer, (0.12, 0.1, 0.08), polygon(size, ((stick - 0.005, 0.1), (stick + 0.005, 0.1), (stick + 0.005, 0.56), (stick - 0.005, 0.56))))
+    cover(
+        layer,
+        (0.12, 0.1, 0.08),
+        polygon(size, ((stick - 0.005, 0.1), (stick + 0.005, 0.1), (stick + 0.005, 0.56), (stick - 0.005, 0.56))),
+    )
     across = np.clip((x - stick) / 0.24, -1, 1)
     dome = np.sqrt(np.clip(1 - across**2, 0, 1))
     rim = 0.27 - 0.02 * np.abs(np.sin((np.arcsin(across) / np.pi + 0.5) * 6 * np.pi))
     inside = step(-0.012, 0.012, rim - y) * step(-0.012, 0.012, y - (0.27 - 0.2 * dome)) * (np.abs(x - stick) < 0.24)
     panel = ((np.arcsin(across) / np.pi + 0.5) * 5.999).astype(int)
-    first = np.float32(((0.62, 0.1, 0.1), (0.5, 0.36, 0.05), (0.12, 0.33, 0.36), (0.55, 0.3, 0.06), (0.2, 0.36, 0.1))[number])
-    cloth = np.where((panel % 2)[..., None], first, np.float32((0.7, 0.66, 0.58)) if number % 2 else first * 0.7)
+    first = floats(
+        ((0.62, 0.1, 0.1), (0.5, 0.36, 0.05), (0.12, 0.33, 0.36), (0.55, 0.3, 0.06), (0.2, 0.36, 0.1))[number]
+    )
+    cloth = np.where((panel % 2)[..., None], first, floats((0.7, 0.66, 0.58)) if number % 2 else first * 0.7)
     cover(layer, cloth * (0.6 + 0.85 * dome * (0.6 + 0.4 * across))[..., None], inside)
     return layer

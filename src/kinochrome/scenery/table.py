@@ -7,7 +7,7 @@ import math
 import cv2
 import numpy as np
 
-from .brush import dot, look_up, mix, noise, step
+from .brush import dot, floats, look_up, mix, noise, step
 
 SUN = np.array([-0.62, 0.52, -0.58], np.float32)
 """Towards the light."""
@@ -64,11 +64,19 @@ class Table:
     def _balls(self, time: float) -> list[tuple[np.ndarray, float, str, np.ndarray]]:
         """Middle, radius, kind and turn of each ball."""
         near, far = -2.5 + 2.1 * time, 2.9 - 1.9 * time
-        still = [((-1.35, 0.72, 0.75), "football", 0.5), ((0.95, 0.9, 1.0), "beach", 0.9), ((-0.15, 0.5, 0.1), "globe", 1.1)]
-        still += [((1.5, 0.36, -0.35), "orange", 0.3), ((-1.75, 0.34, -0.45), "apple", 0.0), ((0.62, 0.27, -0.75), "lemon", 0.4)]
-        balls = [(np.float32(place), place[1], kind, turned(lean, 0.3 + lean)) for place, kind, lean in still]
-        balls.append((np.float32((near, 0.32, -1.5)), 0.32, "wool", turned(-near / 0.32, 0.4)))
-        balls.append((np.float32((far, 0.42, 2.5)), 0.42, "tennis", turned(-far / 0.42, 0.8)))
+        still = [
+            ((-1.35, 0.72, 0.75), "football", 0.5),
+            ((0.95, 0.9, 1.0), "beach", 0.9),
+            ((-0.15, 0.5, 0.1), "globe", 1.1),
+        ]
+        still += [
+            ((1.5, 0.36, -0.35), "orange", 0.3),
+            ((-1.75, 0.34, -0.45), "apple", 0.0),
+            ((0.62, 0.27, -0.75), "lemon", 0.4),
+        ]
+        balls = [(floats(place), place[1], kind, turned(lean, 0.3 + lean)) for place, kind, lean in still]
+        balls.append((floats((near, 0.32, -1.5)), 0.32, "wool", turned(-near / 0.32, 0.4)))
+        balls.append((floats((far, 0.42, 2.5)), 0.42, "tennis", turned(-far / 0.42, 0.8)))
         return balls
 
     def picture(self, time: float) -> np.ndarray:
@@ -83,8 +91,8 @@ class Table:
 
     def _rays(self, time: float) -> tuple[np.ndarray, np.ndarray]:
         angle = -0.3 + 0.2 * time
-        eye = np.float32((5.2 * math.sin(angle), 2.0 + 0.12 * math.sin(time), -5.2 * math.cos(angle) + 0.4))
-        forward = np.float32((0.05, 0.62, 0.5)) - eye
+        eye = floats((5.2 * math.sin(angle), 2.0 + 0.12 * math.sin(time), -5.2 * math.cos(angle) + 0.4))
+        forward = floats((0.05, 0.62, 0.5)) - eye
         forward /= np.linalg.norm(forward)
         right = np.cross((0, 1, 0), forward).astype(np.float32)
         right /= np.linalg.norm(right)
@@ -107,10 +115,12 @@ class Table:
         surface = mix(surface, look_up(self.rug, (x + 2.55) * 150.58, (z + 1.4) * 219.43), rug)
         wall = look_up(self.wall, x * 170, 1023 - np.clip(y, 0, 5) * 190)
         surface = np.where(on_wall[..., None], wall, surface)
-        normal = np.where(on_wall, np.float32((0, 0, -1))[:, None, None], np.float32((0, 1, 0))[:, None, None])
+        normal = np.where(on_wall, floats((0, 0, -1))[:, None, None], floats((0, 1, 0))[:, None, None])
         sun, sky = self._light(place, normal, balls)
         corner = 1 - 0.45 * np.exp(-2.2 * np.where(on_wall, y, 3.6 - z))
-        return surface * (sun[..., None] * np.float32((2.9, 2.3, 1.5)) + (sky * corner)[..., None] * np.float32((0.42, 0.46, 0.55)))
+        return surface * (
+            sun[..., None] * floats((2.9, 2.3, 1.5)) + (sky * corner)[..., None] * floats((0.42, 0.46, 0.55))
+        )
 
     def _light(self, place: np.ndarray, normal: np.ndarray, others: list) -> tuple[np.ndarray, np.ndarray]:
         """How much sun (through the window, past the other balls) and how much sky reaches a surface."""
@@ -118,8 +128,17 @@ class Table:
         sun = np.clip(dot(normal, sun_way), 0, 1)
         reach = (-6.0 - place[0]) / sun_way[0]
         across, height = (place[2] + reach * sun_way[2]) * 0.42 + 2.47, (place[1] + reach * sun_way[1]) * 0.42 - 1.94
-        pane = step(0.02, 0.07, np.abs(across * 2 % 1 - 0.5) * -1 + 0.5) * step(0.02, 0.07, np.abs(height * 1.5 % 1 - 0.5) * -1 + 0.5)
-        sun = sun * pane * step(-1.0, -0.95, across) * step(1.0, 0.95, across) * step(0, 0.05, height) * step(2, 1.95, height)
+        pane = step(0.02, 0.07, np.abs(across * 2 % 1 - 0.5) * -1 + 0.5) * step(
+            0.02, 0.07, np.abs(height * 1.5 % 1 - 0.5) * -1 + 0.5
+        )
+        sun = (
+            sun
+            * pane
+            * step(-1.0, -0.95, across)
+            * step(1.0, 0.95, across)
+            * step(0, 0.05, height)
+            * step(2, 1.95, height)
+        )
         sky = np.ones_like(sun)
         for middle, radius, _, _ in others:
             away = middle[:, None, None] - place
@@ -136,12 +155,12 @@ class Table:
         away = middle - eye
         along = dot(rays, away)
         miss = np.sqrt(np.maximum(float(dot(away, away)) - along * along, 0))
-        pixel = np.float32(np.linalg.norm(away)) / (1.45 * self.height)
+        pixel = floats(np.linalg.norm(away)) / (1.45 * self.height)
         rows, columns = np.nonzero(miss < radius + pixel)
         if not len(rows):
             return
         box = (slice(rows.min(), rows.max() + 1), slice(columns.min(), columns.max() + 1))
-        ray, along, miss = rays[(slice(None), *box)], along[box], miss[box]
+        ray, along, miss = rays[:, box[0], box[1]], along[box], miss[box]
         depth = along - np.sqrt(np.maximum(radius * radius - miss * miss, 0))
         place = eye[:, None, None] + ray * depth
         normal = (place - middle[:, None, None]) / radius
@@ -151,8 +170,10 @@ class Table:
         normal = normal / np.sqrt(dot(normal, normal))
         sun, sky = self._light(place, normal, balls[:number] + balls[number + 1 :])
         bounce = np.clip(0.5 - 0.5 * normal[1], 0, 1)
-        light = sun[..., None] * np.float32((2.9, 2.3, 1.5)) + (sky * (0.55 + 0.45 * normal[1]))[..., None] * np.float32((0.5, 0.55, 0.66))
-        light = light + bounce[..., None] * np.float32((0.3, 0.17, 0.1)) * 0.8
+        light = sun[..., None] * floats((2.9, 2.3, 1.5)) + (sky * (0.55 + 0.45 * normal[1]))[..., None] * floats(
+            (0.5, 0.55, 0.66)
+        )
+        light = light + bounce[..., None] * floats((0.3, 0.17, 0.1)) * 0.8
         half = (SUN / np.linalg.norm(SUN))[:, None, None] - ray
         half = half / np.sqrt(dot(half, half))
         shine = gloss * (sun > 0.02) * np.clip(dot(normal, half), 0, 1) ** 60 * 2.2
@@ -169,35 +190,51 @@ class Table:
         flat = np.zeros_like(local)
         blank = np.ones((*x.shape, 3), np.float32)
         if kind == "football":
-            corners = np.float32([(0, a, b * 1.618) for a in (-1, 1) for b in (-1, 1)])
+            corners = floats([(0, a, b * 1.618) for a in (-1, 1) for b in (-1, 1)])
             corners = np.concatenate([np.roll(corners, i, 1) for i in range(3)]) / 1.902
             nearest = np.max(np.tensordot(corners, local, 1), 0)
             patches = mix(blank * 0.78, (0.035, 0.035, 0.04), step(0.925, 0.932, nearest))
             return patches * (0.9 + 0.15 * grain)[..., None], flat, 0.5
         if kind == "beach":
-            colours = np.float32([(0.75, 0.07, 0.05), (0.8, 0.78, 0.72), (0.03, 0.28, 0.5), (0.8, 0.55, 0.04), (0.05, 0.4, 0.17), (0.78, 0.3, 0.04)])
+            colours = floats(
+                [
+                    (0.75, 0.07, 0.05),
+                    (0.8, 0.78, 0.72),
+                    (0.03, 0.28, 0.5),
+                    (0.8, 0.55, 0.04),
+                    (0.05, 0.4, 0.17),
+                    (0.78, 0.3, 0.04),
+                ]
+            )
             lune = (np.arctan2(z, x) / (2 * np.pi) * 6) % 6
-            skin = colours[lune.astype(int) % 6] * (0.85 + 0.15 * step(0, 0.03, np.minimum(lune % 1, 1 - lune % 1)))[..., None]
+            skin = (
+                colours[lune.astype(int) % 6]
+                * (0.85 + 0.15 * step(0, 0.03, np.minimum(lune % 1, 1 - lune % 1)))[..., None]
+            )
             return mix(skin, (0.8, 0.78, 0.72), step(0.955, 0.965, np.abs(y))), flat, 1.0
         if kind == "globe":
             land = step(0.5, 0.53, marble)
-            sea = mix(blank * np.float32((0.03, 0.13, 0.36)), (0.06, 0.3, 0.42), marble)
-            skin = mix(sea, mix(blank * np.float32((0.12, 0.3, 0.06)), (0.5, 0.34, 0.14), step(0.55, 0.75, marble)), land)
+            sea = mix(blank * floats((0.03, 0.13, 0.36)), (0.06, 0.3, 0.42), marble)
+            skin = mix(sea, mix(blank * floats((0.12, 0.3, 0.06)), (0.5, 0.34, 0.14), step(0.55, 0.75, marble)), land)
             return mix(skin, (0.75, 0.78, 0.8), step(0.82, 0.88, np.abs(y) + 0.1 * grain)), flat, 0.9
         if kind in ("orange", "lemon"):
-            skin = blank * np.float32((0.85, 0.28, 0.02) if kind == "orange" else (0.82, 0.62, 0.05))
+            skin = blank * floats((0.85, 0.28, 0.02) if kind == "orange" else (0.82, 0.62, 0.05))
             dimples = 0.35 * (grain - 0.5) * np.stack((z, x, y))
             return skin * (0.8 + 0.35 * grain)[..., None], dimples, 0.45
         if kind == "apple":
             streaks = look_up(self.grain, east * 2, north * 0.12)
-            skin = mix(blank * np.float32((0.55, 0.03, 0.03)), (0.55, 0.4, 0.06), step(0.45, 0.9, streaks + 0.25 * marble))
+            skin = mix(blank * floats((0.55, 0.03, 0.03)), (0.55, 0.4, 0.06), step(0.45, 0.9, streaks + 0.25 * marble))
             return mix(skin, (0.2, 0.3, 0.04), step(0.8, 1, y)), flat, 0.9
         if kind == "wool":
             way = np.where(marble > 0.5, x * 0.8 + z * 0.6, y * 0.7 - z * 0.7)
             strand = 0.5 + 0.5 * np.sin(way * 70)
-            return mix(blank * np.float32((0.2, 0.05, 0.3)), (0.5, 0.2, 0.6), strand), 0.25 * (strand - 0.5) * np.stack((x, z, y)), 0.05
+            return (
+                mix(blank * floats((0.2, 0.05, 0.3)), (0.5, 0.2, 0.6), strand),
+                0.25 * (strand - 0.5) * np.stack((x, z, y)),
+                0.05,
+            )
         seam = np.abs(np.abs(y) - 0.45 - 0.4 * np.cos(2 * np.arctan2(z, x)) * np.sign(y))
-        skin = mix(blank * np.float32((0.45, 0.6, 0.06)), (0.75, 0.75, 0.7), step(0.09, 0.05, seam))
+        skin = mix(blank * floats((0.45, 0.6, 0.06)), (0.75, 0.75, 0.7), step(0.09, 0.05, seam))
         return skin * (0.7 + 0.5 * grain)[..., None], 0.2 * (grain - 0.5) * np.stack((z, x, y)), 0.0
 
 
@@ -205,5 +242,5 @@ def turned(roll: float, lean: float) -> np.ndarray:
     """(3, 3) float32: a turn by `roll` about the z axis, then by `lean` about x."""
     a, b = math.cos(roll), math.sin(roll)
     c, d = math.cos(lean), math.sin(lean)
-    tip = np.float32([[1, 0, 0], [0, c, -d], [0, d, c]])
-    return np.float32([[a, -b, 0], [b, a, 0], [0, 0, 1]]).T @ tip
+    tip = np.array([[1, 0, 0], [0, c, -d], [0, d, c]], np.float32)
+    return np.array([[a, b, 0], [-b, a, 0], [0, 0, 1]], np.float32) @ tip

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from .brush import look_up, mix, noise, place_sprite, step
+from .brush import floats, look_up, mix, noise, place_sprite, step
 
 
 class Valley:
@@ -18,8 +18,8 @@ class Valley:
 
     def __init__(self, height: int, width: int, seed: int) -> None:
         self.height, self.width = height, width
-        self.ground = self._heights(seed)
-        self.colour = self._colours(seed)
+        self.ground: np.ndarray = self._heights(seed)
+        self.colour: np.ndarray = self._colours(seed)
         self.far_colour = cv2.GaussianBlur(self.colour, (0, 0), 2.5)
         self.detail = 0.55 + 0.9 * noise((512, 512), 5, seed + 8, 3)
         self.clouds = noise((height, width * 2), height * 0.5, seed + 9, 6)
@@ -39,7 +39,7 @@ class Valley:
         size = (self.cells, self.cells)
         fine = noise(size, 6, seed + 3, 3)
         ground = self.ground
-        colour = np.empty((*size, 3), np.float32)
+        colour: np.ndarray = np.empty((*size, 3), np.float32)
         colour[:] = (0.17, 0.26, 0.05)
         colour = self._fields(colour, seed) * (0.72 + 0.56 * fine)[..., None]
         slope = np.hypot(cv2.Sobel(ground, cv2.CV_32F, 1, 0), cv2.Sobel(ground, cv2.CV_32F, 0, 1)) / 8
@@ -64,8 +64,7 @@ class Valley:
         source = np.random.default_rng(seed + 11)
         crops = [(0.5, 0.4, 0.03), (0.24, 0.15, 0.42), (0.4, 0.17, 0.09), (0.46, 0.34, 0.14), (0.13, 0.33, 0.06)]
         seeds = source.uniform(0, self.cells, (420, 2)).astype(np.float32)
-        labels = np.zeros((self.cells, self.cells), np.int32)
-        picture = np.full(labels.shape, 255, np.uint8)
+        picture = np.full((self.cells, self.cells), 255, np.uint8)
         for x, y in seeds.astype(int):
             picture[y, x] = 0
         _, labels = cv2.distanceTransformWithLabels(picture, cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL)
@@ -73,7 +72,9 @@ class Valley:
         angle = source.uniform(0, np.pi, labels.max() + 1).astype(np.float32)[labels]
         y, x = np.mgrid[: self.cells, : self.cells].astype(np.float32)
         rows = 0.86 + 0.14 * np.sin((x * np.cos(angle) + y * np.sin(angle)) * 1.6)
-        hedge = cv2.dilate(cv2.morphologyEx(labels.astype(np.float32), cv2.MORPH_GRADIENT, np.ones((2, 2))), None)
+        hedge = cv2.dilate(
+            cv2.morphologyEx(labels.astype(np.float32), cv2.MORPH_GRADIENT, np.ones((2, 2))), np.ones((3, 3))
+        )
         fields = mix(palette[labels] * rows[..., None], (0.06, 0.12, 0.03), (hedge > 0).astype(np.float32))
         return mix(colour, fields, step(0.48, 0.56, noise(colour.shape[:2], 90, seed + 12, 3)))
 
@@ -96,22 +97,22 @@ class Valley:
         sun = (normal[..., 0] * -0.66 + normal[..., 1] * -0.2 + 0.52) / length
         reach = ground.copy()
         for distance in (1, 2, 4, 8, 16, 32):
-            matrix = np.float32([[1, 0, distance * 0.95], [0, 1, distance * 0.3]])
+            matrix = np.array([[1, 0, distance * 0.95], [0, 1, distance * 0.3]], np.float32)
             moved = cv2.warpAffine(reach, matrix, (self.cells, self.cells), borderMode=cv2.BORDER_REPLICATE)
             reach = np.maximum(reach, moved - distance * 0.72)
         lit = np.clip(sun, 0, 1) * (1 - step(0.3, 3, reach - ground))
-        warm, blue = np.float32((2.1, 1.75, 1.3)), np.float32((0.3, 0.4, 0.55))
+        warm, blue = floats((2.1, 1.75, 1.3)), floats((0.3, 0.4, 0.55))
         return lit[..., None] * warm + (0.5 + 0.5 / length)[..., None] * blue
 
     def picture(self, time: float) -> np.ndarray:
         """(h, w, 3) float32 linear light at `time` seconds."""
         rows, columns = self.height, self.width
         heading = 0.10 * time - 0.1
-        place = np.float32((500 + 3 * time, 940 - 24 * time))
+        place = floats((500 + 3 * time, 940 - 24 * time))
         steps = (4 * np.geomspace(1, 200, 260)).astype(np.float32)
         across = (np.arange(columns, dtype=np.float32) + 0.5 - columns / 2) / rows
-        forward = np.float32((math.sin(heading), -math.cos(heading)))
-        side = np.float32((math.cos(heading), math.sin(heading)))
+        forward = floats((math.sin(heading), -math.cos(heading)))
+        side = floats((math.cos(heading), math.sin(heading)))
         east, south = (forward[i] + across[None, :] * side[i] for i in (0, 1))
         x, y = place[0] + east * steps[:, None], place[1] + south * steps[:, None]
         camera, horizon = 118 + 3 * time, rows * (0.3 + 0.01 * math.sin(1.3 * time))
@@ -137,9 +138,11 @@ class Valley:
 
     def _sky(self, heading: float, horizon: float) -> np.ndarray:
         rows, columns = self.height, self.width
-        up = np.clip((horizon - np.arange(rows, dtype=np.float32)) / horizon, 0, 1)[:, None] * np.ones((1, columns), np.float32)
+        up = np.clip((horizon - np.arange(rows, dtype=np.float32)) / horizon, 0, 1)[:, None] * np.ones(
+            (1, columns), np.float32
+        )
         sky = mix(np.full((rows, columns, 3), (0.75, 0.76, 0.74), np.float32), (0.12, 0.3, 0.68), up**0.7)
-        matrix = np.float32([[1, 0, heading * rows - columns * 0.4], [0, 1, 0]])
+        matrix = np.array([[1, 0, heading * rows - columns * 0.4], [0, 1, 0]], np.float32)
         clouds = cv2.warpAffine(self.clouds, matrix, (columns, rows), borderMode=cv2.BORDER_REFLECT)
         return mix(sky, (1.0, 0.95, 0.9), step(0.5, 0.9, clouds) * (0.3 + 0.6 * up))
 
@@ -148,7 +151,12 @@ class Valley:
         rows = self.height
         return [
             (rows * (1.32 - 0.17 * time), rows * (0.36 - 0.02 * time), 0.34 + 0.012 * time, 0.03 * math.sin(2 * time)),
-            (rows * (0.55 + 0.24 * time), rows * (0.45 + 0.015 * time), 0.52 + 0.02 * time, 0.04 * math.sin(1.7 * time + 1)),
+            (
+                rows * (0.55 + 0.24 * time),
+                rows * (0.45 + 0.015 * time),
+                0.52 + 0.02 * time,
+                0.04 * math.sin(1.7 * time + 1),
+            ),
         ]
 
 
@@ -167,11 +175,18 @@ def balloon(height: int, colours: Sequence[Sequence[float]], seed: int) -> np.nd
     up = np.clip(-(y + 0.3) / 0.66, -1, 1)
     front = np.sqrt(np.clip(1 - across**2 * 0.9 - up**2 * 0.5, 0.02, 1))
     light = np.clip(-0.66 * across + 0.45 * up + 0.55 * front, 0, 1)
-    shade = light[..., None] * np.float32((1.5, 1.3, 1.05)) + np.float32((0.28, 0.33, 0.42))
+    shade = light[..., None] * floats((1.5, 1.3, 1.05)) + floats((0.28, 0.33, 0.42))
     cloth = bands * shade * (bulge * (0.93 + 0.14 * noise((n, n), n / 20, seed, 3)))[..., None]
     sprite = np.dstack((cloth * inside[..., None], inside)).astype(np.float32)
     for foot in (-0.07, 0.07):
-        cv2.line(sprite, (int(n * (0.5 + foot)), int(n * 0.745)), (int(n * (0.5 + foot * 0.8)), int(n * 0.86)), (0.1, 0.08, 0.05, 1), 1, cv2.LINE_AA)
+        cv2.line(
+            sprite,
+            (int(n * (0.5 + foot)), int(n * 0.745)),
+            (int(n * (0.5 + foot * 0.8)), int(n * 0.86)),
+            (0.1, 0.08, 0.05, 1),
+            1,
+            cv2.LINE_AA,
+        )
     basket = (np.abs(x) < 0.075) & (y > 0.7) & (y < 0.83)
     weave = 0.6 + 0.4 * np.sin(x * 90) * np.sin(y * 90)
     sprite[basket] = np.dstack((0.3 * weave, 0.17 * weave, 0.07 * weave, np.ones_like(weave)))[basket]

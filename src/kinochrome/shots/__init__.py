@@ -4,6 +4,6 @@ from __future__ import annotations
 
 from kinochrome.shots.finder import ShotFinder
 from kinochrome.shots.likeness import most_alike
-from kinochrome.shots.lists import read_shots, write_shots
+from kinochrome.shots.lists import read_shots, shots_csv, write_shots
 
-__all__ = ["ShotFinder", "most_alike", "read_shots", "write_shots"]
+__all__ = ["ShotFinder", "most_alike", "read_shots", "shots_csv", "write_shots"]

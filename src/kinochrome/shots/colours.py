@@ -12,7 +12,7 @@ COLOUR = 1.0
 """Colourfulness from which a frame is surely in colour …"""
 SURELY_GREY = 0.35
 """… and up to which it surely is not."""
-MOSTLY = 0.7
+MOSTLY = 0.55
 """A shot of one kind is in colour from this median on."""
 SHORTEST = 8
 """Frames that a change within a shot must last."""

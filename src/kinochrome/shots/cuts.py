@@ -21,6 +21,9 @@ FADE_REACH = 48
 PICTURE = 4 * BLANK
 """Spread of codes that a picture reaches on both sides of the black."""
 DARK = 64
+"""Mean code below which a blank frame is black rather than white."""
+STILL_FADING = 0.75
+"""Share of a picture's spread that a frame next to black has at most, in a fade."""
 
 
 def verified_cuts(jumps: np.ndarray, strengths: np.ndarray, thumbnails: np.ndarray) -> list[int]:
@@ -57,7 +60,10 @@ def fades_through_black(thumbnails: np.ndarray) -> list[tuple[int, int]]:
     stretches = []
     for start, stop in edges.reshape(-1, 2).tolist():
         before, after = spread[max(0, start - FADE_REACH) : start], spread[stop : stop + FADE_REACH]
-        if before.size and after.size and min(before.max(), after.max()) > PICTURE:
+        if not before.size or not after.size or min(before.max(), after.max()) < PICTURE:
+            continue
+        # Black that comes and goes at once is a flash, or a shot between two cuts.
+        if before[-1] < STILL_FADING * before.max() or after[0] < STILL_FADING * after.max():
             stretches.append((start, stop))
     return stretches
 

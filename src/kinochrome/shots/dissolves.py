@@ -11,13 +11,18 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from kinochrome.shots.likeness import THUMBNAIL
+
 REACHES = (4, 5, 6, 8, 10, 12, 14, 16, 20, 24, 28, 32)
 """Frames from the supposed middle to the two pure pictures: dissolves of 4 to about 56 frames are seen."""
 BLOCK = 2048
-SURE = 1.5
+SURE = 3.5
 """Evidence from which a dissolve is believed; see `_evidence`."""
-MISFIT = 0.08
+MISFIT = 0.14
 """The most that the found ramp may leave unexplained; smoke and fast motion leave more."""
+DARKEST = 8.0
+"""Added to a frame's mean code before dividing by it, so that the noise of black does not count."""
+TINY = 1e-6
 VARIANCE = 36.0
 """A picture with less (8-bit codes squared, over the thumbnail) is too flat to be one side of a dissolve."""
 
@@ -45,26 +50,37 @@ def find_dissolves(thumbnails: np.ndarray, detail: np.ndarray) -> list[Dissolve]
 
 
 class _Film:
+    """Thumbnails and detail relative to each frame's light, so that flicker and fades of one picture leave no trace."""
+
     def __init__(self, thumbnails: np.ndarray, detail: np.ndarray) -> None:
         self.thumbnails = thumbnails
-        self.detail = detail.astype(np.float64)
+        self.light = np.array([thumbnail.mean() for thumbnail in thumbnails]) + DARKEST
+        self.detail = detail / self.light**2
 
     def vectors(self, start: int, stop: int) -> np.ndarray:
         """Thumbnails around their mean, (n, 768), scaled so that a dot product is a covariance."""
         flat = self.thumbnails[start:stop].reshape(stop - start, -1).astype(np.float32)
-        return (flat - flat.mean(axis=1, keepdims=True)) / np.sqrt(flat.shape[1])
+        flat -= flat.mean(axis=1, keepdims=True)
+        return flat / (np.sqrt(flat.shape[1]) * self.light[start:stop, None]).astype(np.float32)
 
     def candidates(self, first: int) -> list[tuple[float, int, int]]:
         """(evidence, middle, reach) wherever it is enough, for middles in the block at `first`."""
         last = min(first + BLOCK, len(self.detail))
         start, stop = max(0, first - REACHES[-1]), min(len(self.detail), last + REACHES[-1])
-        vectors, detail = self.vectors(start, stop), self.detail[start:stop]
+        vectors, detail, light = self.vectors(start, stop), self.detail[start:stop], self.light[start:stop]
         lags = sorted({0, *REACHES, *(2 * reach for reach in REACHES)})
-        products = {lag: np.einsum("ij,ij->i", vectors[: len(vectors) - lag], vectors[lag:]) for lag in lags}
+        products = {
+            lag: np.einsum("ij,ij->i", vectors[: len(vectors) - lag], vectors[lag:])
+            for lag in lags
+            if lag < len(vectors)
+        }
+        # Detail seen fine and coarse, with and without its light: a pull of focus, an exposure or its correction
+        # spares one of them, a dissolve none.
+        details = [detail, detail * light**2, _mean_squared_slopes(vectors)]
         found = []
         for reach in REACHES:
             if len(detail) > 2 * reach:
-                evidence = _evidence(products, detail, reach)
+                evidence = _evidence(products, details, light, reach)
                 middles = np.flatnonzero(evidence > SURE)
                 found += [(float(evidence[i]), int(i) + start + reach, reach) for i in middles]
         return [candidate for candidate in found if first <= candidate[1] < last]
@@ -73,54 +89,78 @@ class _Film:
         """The ramp that explains the frames around best, if any does well enough."""
         start = max(0, middle - 2 * reach - 4)
         stop = min(len(self.detail), middle + 2 * reach + 5)
-        vectors = self.vectors(start, stop)
-        products, detail = vectors @ vectors.T, self.detail[start:stop]
-        fits = [
-            (_misfit(products, detail, candidate - start, half), candidate, half)
-            for candidate in range(middle - 3 * reach // 4 - 1, middle + 3 * reach // 4 + 2)
-            for half in range(2, int(1.3 * reach) + 3)
-            if start < candidate - half and candidate + half < stop
-        ]
-        misfit, candidate, half = min(fits, default=(1.0, 0, 0))
-        return Dissolve(candidate, half) if misfit < MISFIT else None
+        vectors, detail, light = self.vectors(start, stop), self.detail[start:stop], self.light[start:stop]
+        products = vectors @ vectors.T
+
+        def best(middles: range, halves: range) -> tuple[float, int, int]:
+            inside = [(m, h) for m in middles for h in halves if 1 < h < m and m + h < len(detail)]
+            return min(
+                ((_misfit(products, detail, light, Dissolve(m, h)), m, h) for m, h in inside), default=(1.0, 0, 0)
+            )
+
+        # Coarse to fine; the misfit is smooth.
+        step, around = max(1, reach // 6), 3 * reach // 4 + 1
+        centre = middle - start
+        _, m, h = best(range(centre - around, centre + around + 1, step), range(2, int(1.3 * reach) + 3, step))
+        misfit, m, h = best(range(m - step, m + step + 1), range(h - step, h + step + 1))
+        return Dissolve(m + start, h) if misfit < MISFIT else None
 
 
-def _evidence(products: dict[int, np.ndarray], detail: np.ndarray, reach: int) -> np.ndarray:
+def _evidence(products: dict[int, np.ndarray], details: list[np.ndarray], light: np.ndarray, reach: int) -> np.ndarray:
     """(n - 2 reach,) how surely each frame is the middle of a dissolve; above 0 it is likelier than not.
 
     products: covariances of all frames with those so many frames later. The weights are a logistic regression on
-    dissolves made from real clips against the same clips unmixed.
+    dissolves made from real clips against the same clips unmixed, flickering, fading.
     """
-    aa, mm, bb = products[0][: -2 * reach], products[0][reach:-reach], products[0][2 * reach :]
+    before, middle, after = slice(None, -2 * reach), slice(reach, -reach), slice(2 * reach, None)
+    aa, mm, bb = (products[0][part] for part in (before, middle, after))
     am, bm, ab = products[reach][:-reach], products[reach][reach:], products[2 * reach]
-    correlation = ab / np.sqrt(aa * bb + 1e-3)
+    correlation = ab / np.sqrt(aa * bb + TINY)
     path = np.sqrt(np.maximum(aa + mm - 2 * am, 0)) + np.sqrt(np.maximum(bb + mm - 2 * bm, 0))
-    straight = np.sqrt(np.maximum(aa + bb - 2 * ab, 0)) / (path + 1e-3)
-    dip = detail[reach:-reach] / (0.5 * (detail[: -2 * reach] + detail[2 * reach :]) + 1e-3)
-    shares = _shares(aa, bb, ab, am, bm)
-    possible = (np.minimum(aa, bb) > VARIANCE) & (correlation < 0.75) & (dip < 0.95) & (straight > 0.5)
-    possible &= np.minimum(*shares) > 0.15
+    straight = np.sqrt(np.maximum(aa + bb - 2 * ab, 0)) / (path + TINY)
+    dips = [d[middle] / (0.5 * (d[before] + d[after]) + TINY) for d in details]
+    # Contrast falls less, by what the two pictures have in common; beyond that it tells the same.
+    dip = np.max([*dips, 2 * mm / (aa + bb + 2 * ab + TINY)], axis=0)
+    possible = np.minimum(aa * light[before] ** 2, bb * light[after] ** 2) > VARIANCE
+    possible &= (correlation < 0.75) & (dip < 0.95) & (straight > 0.5)
+    possible &= np.minimum(*_shares(aa, bb, ab, am, bm)) > 0.15
     # A dip below one half is blur or smoke and no better evidence than one half.
-    score = 1.2 - 2.6 * correlation + 16.6 * np.log(straight + 1e-6) - 13.9 * np.log(np.maximum(dip, 0.5))
+    score = 4.8 - 6.1 * correlation + 16.3 * np.log(straight + TINY) - 9.3 * np.log(np.maximum(dip, 0.5))
     return np.where(possible, score, -np.inf)
 
 
-def _misfit(products: np.ndarray, detail: np.ndarray, middle: int, half: int) -> float:
-    """What a dissolve at `middle` leaves unexplained: 0 none, 1 all. products: covariances of the frames around."""
+def _mean_squared_slopes(vectors: np.ndarray) -> np.ndarray:
+    pictures = vectors.reshape(-1, *THUMBNAIL)
+    across, down = np.diff(pictures, axis=2), np.diff(pictures, axis=1)
+    return np.einsum("nij,nij->n", across, across) + np.einsum("nij,nij->n", down, down)
+
+
+def _misfit(products: np.ndarray, detail: np.ndarray, light: np.ndarray, dissolve: Dissolve) -> float:
+    """What a dissolve leaves unexplained of the frames around: 0 none. products: covariances of all with all.
+
+    Three curves are compared with the ramp: the later shot's share, the fall of detail, and that of contrast.
+    """
     frames = np.arange(len(detail))
-    weight = np.clip((frames - middle + half + 0.5) / (2 * half), 0, 1)
-    a, b = middle - half - 1, middle + half
-    before, after = _shares(products[a, a], products[b, b], products[a, b], products[a], products[b])
+    a, b = dissolve.middle - dissolve.half - 1, dissolve.middle + dissolve.half
+    weight = np.clip((frames - dissolve.middle + dissolve.half + 0.5) / (2 * dissolve.half), 0, 1)
+    weight = weight * light[b] / ((1 - weight) * light[a] + weight * light[b])
+    aa, bb, ab = products[a, a], products[b, b], products[a, b]
+    before, after = _shares(aa, bb, ab, products[a], products[b])
     share = np.clip(after / np.maximum(before + after, 0.2), -0.5, 1.5)
     one, other = detail[: a + 1].mean(), detail[b:].mean()
-    expected = (1 - weight) ** 2 * one + weight**2 * other
-    relative = (detail - expected) / (0.5 * (one + other) + 1e-3)
-    return float(np.mean((share - weight) ** 2) + np.mean(np.minimum(relative**2, 1)))
+    texture = (1 - weight) ** 2 * one + weight**2 * other
+    contrast = (1 - weight) ** 2 * aa + weight**2 * bb + 2 * weight * (1 - weight) * ab
+    errors = [
+        np.square(share - weight),
+        np.square((detail - texture) / (0.5 * (one + other) + TINY)),
+        np.square((products.diagonal() - contrast) / (0.5 * (aa + bb) + TINY)),
+    ]
+    return float(sum(np.minimum(error, 1).mean() for error in errors))
 
 
 def _shares(
     aa: np.ndarray, bb: np.ndarray, ab: np.ndarray, am: np.ndarray, bm: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """How much of pictures a and b a frame m holds, by least squares from their covariances."""
-    determinant = aa * bb - ab * ab + 1e-3
+    determinant = aa * bb - ab * ab + TINY
     return (am * bb - bm * ab) / determinant, (bm * aa - am * ab) / determinant

@@ -12,7 +12,7 @@ import numpy as np
 from kinochrome.shots.colours import colourfulness, in_colour
 from kinochrome.shots.cuts import blank_frames, fades_through_black, verified_cuts
 from kinochrome.shots.dissolves import Dissolve, find_dissolves
-from kinochrome.shots.likeness import THUMBNAIL
+from kinochrome.shots.likeness import THUMBNAIL, most_alike
 from kinochrome.types import Frame, Shot, VideoInfo
 
 if TYPE_CHECKING:
@@ -24,6 +24,8 @@ DETAIL = (48, 64)
 """Height and width at which detail is measured: fine enough for texture, too coarse for grain."""
 FAINTEST_JUMP = 8.0
 """Mean change of luma, in 8-bit codes, from which a jump is looked at."""
+ANOTHER_PICTURE = 0.5
+"""A jump to a picture less alike is a cut, whatever is around it."""
 RATE = 25.0
 """The detector is made to count frames; any rate does."""
 
@@ -128,8 +130,12 @@ class ShotFinder:
         found = find_dissolves(thumbnails, np.array(self._detail))
         jumps = np.array(self._jumps, dtype=np.int64)
         for cut in verified_cuts(jumps, np.array(self._change)[jumps], thumbnails):
-            # A dissolve shown in steps (repeated frames) jumps, too; it stays one dissolve.
-            if all(abs(cut - other.middle) > other.half + 1 for other in found):
+            over = [other for other in found if abs(cut - other.middle) <= other.half + 1]
+            # A dissolve shown in steps (repeated frames) jumps, too, but no step changes the whole picture.
+            if most_alike(thumbnails[cut], thumbnails[cut - 1 : cut])[1] < ANOTHER_PICTURE:
+                found = [other for other in found if other not in over]
+                over = []
+            if not over:
                 found.append(Dissolve(cut, 0))
         for start, stop in fades_through_black(thumbnails):
             if all(not start - 2 <= other.middle <= stop + 2 for other in found):

@@ -62,7 +62,10 @@ class _Format:
 
 
 def _format_of(path: Path) -> _Format:
-    formats = {".csv": _Format(_csv, _from_csv), ".edl": _Format(_edl, _from_edl)}
+    formats = {
+        ".csv": _Format(lambda shots, table, info, _: shots_csv(shots, table, info), _from_csv),
+        ".edl": _Format(_edl, _from_edl),
+    }
     if path.suffix.lower() not in formats:
         raise HintError(f"{path}: a shot list is a .csv or an .edl file; give it one of these suffixes.")
     return formats[path.suffix.lower()]
@@ -101,7 +104,8 @@ def _check(listed: list[_Listed], path: Path, frames: int) -> None:
 # CSV
 
 
-def _csv(shots: list[Shot], table: FrameTable, info: VideoInfo, path: Path) -> str:
+def shots_csv(shots: list[Shot], table: FrameTable, info: VideoInfo) -> str:
+    """The list of shots as CSV, a header line first."""
     rows = [",".join(COLUMNS)]
     for number, shot in enumerate(shots, start=1):
         times = [_clock(frame, table, info) for frame in (shot.start, shot.stop)]
@@ -213,7 +217,7 @@ def _from_edl(lines: list[str], path: Path, info: VideoInfo) -> list[_Listed]:
     # Before a dissolve, the outgoing shot is named by an event of no length with the same number.
     kept = [
         event
-        for event, after in zip(events, [*events[1:], None], strict=True)
+        for event, after in zip(events, [*events[1:], None], strict=False)
         if not (after and event.start == event.stop and event.number == after.number and after.dissolve)
     ]
     middles = [event.start + event.dissolve // 2 for event in kept]

@@ -2,7 +2,28 @@
 
 from __future__ import annotations
 
+from .join import join
 from .pictures import read_picture
+from .presets import PRESETS, encoding_for, missing_encoder
 from .probe import probe
+from .read import frames, scan
+from .sound import write_sound
+from .spool import spool
+from .trial import check_streams
+from .write import Writer, write_picture
 
-__all__ = ["probe", "read_picture"]
+__all__ = [
+    "PRESETS",
+    "Writer",
+    "check_streams",
+    "encoding_for",
+    "frames",
+    "join",
+    "missing_encoder",
+    "probe",
+    "read_picture",
+    "scan",
+    "spool",
+    "write_picture",
+    "write_sound",
+]

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
 
 
-def in_background(make: Callable[[], Iterator[T]], weigh: Callable[[T], int], limit: int) -> Iterator[T]:
+def in_background(
+    make: Callable[[], Generator[T, None, None]], weigh: Callable[[T], int], limit: int
+) -> Generator[T, None, None]:
     """The items of `make()`, produced in a thread that runs ahead by at most `limit` (as weighed) or one item.
 
     An exception of the producer is raised here after the items before it. Closing this iterator, or leaving the loop
@@ -27,8 +29,7 @@ def in_background(make: Callable[[], Iterator[T]], weigh: Callable[[T], int], li
                     if not queue.put(item, weigh(item)):
                         break
             finally:
-                if hasattr(items, "close"):
-                    items.close()
+                items.close()
         except BaseException as raised:
             error = raised
         queue.end(error)

@@ -1,16 +1,16 @@
-"""Decoded pictures of a film in the order of showing, and what went wrong on the way."""
+"""Decoded pictures of a film in the order of showing, from its start or from a keyframe."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from fractions import Fraction
+from collections.abc import Collection, Generator, Iterator, Sequence
 from heapq import heappop, heappush
+from itertools import dropwhile
 from typing import Any
 
 import av
 
-from ..errors import VideoError
 from ..types import VideoInfo
+from .source import RAW_STREAMS, open_source
 
 GIVE_UP = 32
 """Read errors in a row, without a packet between them, after which the rest of a file counts as lost."""
@@ -20,34 +20,110 @@ DISORDERED = frozenset({"h264", "hevc"})
 
 
 class Decoder:
-    """Reads one opened film from front to back, from its start or from a keyframe.
+    """Reads one film from front to back; a context manager.
 
-    `damaged` frames come out like the rest: FFmpeg has patched them up, and the caller decides.
+    Damaged frames come out like the rest, marked `is_corrupt`: FFmpeg has patched them up.
     """
 
-    def __init__(self, container: Any, stream: Any) -> None:
-        self.container, self.stream = container, stream
-        self.format: str = container.format.name
-        self.timed = not (self.format == "avi" and stream.codec_context.name in DISORDERED)
+    def __init__(self, info: VideoInfo, threads: bool = True) -> None:
+        self.info = info
+        self.opened = open_source(info.path, info.rate)
+        self.threads = threads
+        self.timed = True
         """Whether each frame's own pts is its time. Else order is all there is, and no part can be found by time."""
-        self.sent: list[int] = []
-        """A heap: the pts of packets whose frames have not come out yet."""
+        self.sent: list[tuple[int, int]] = []
+        """A heap: pts and number of the packets whose frames have not come out yet."""
+        self.settled = -1
+        """Number of the packet of the last frame that was settled."""
         self.keyframes: list[int] = []
+        """The pts of packets that begin a group."""
+        self.first_key: int | None = None
         self.packets = 0
         self.last_dts: int | None = None
         self.delay = 0
         """From a packet's dts to its pts, by the first packet that has both."""
         self.errors = 0
 
-    def seek(self, pts: int) -> None:
-        """To the keyframe shown at `pts`, or to one before it."""
-        self.container.seek(pts, stream=self.stream)
+    def __enter__(self) -> Decoder:
+        self.container, self.stream = self.opened.__enter__()
+        self.format: str = self.container.format.name
+        context = self.stream.codec_context
+        self.timed = not (self.format == "avi" and context.name in DISORDERED)
+        if self.format in {"avi", *RAW_STREAMS} and not context.codec.intra_only:
+            # Damaged, such a film can only be read from its start, and what threads make of damage differs each time.
+            self.threads = False
+        if self.threads:
+            self.stream.thread_type = "AUTO"
+        else:
+            self.stream.thread_count = 1
+        return self
 
-    def frames(self) -> Iterator[Any]:
-        """Every frame that decodes; packets that do not are counted in `errors`."""
-        for packet in self._packets():
+    def __exit__(self, *error: Any) -> None:
+        self.opened.__exit__(*error)
+
+    def frames(self, starts: Collection[int] | None = None, latest: int = 0) -> Iterator[Any]:
+        """Every frame that decodes, from the first keyframe on; packets that do not are counted in `errors`.
+
+        `starts`: the pts of keyframes to begin at. Nothing comes out where the first keyframe after `latest` is none.
+        """
+        for packet in self._packets(starts, latest):
             yield from self._decode(packet)
         yield from self._decode(None)
+        if self.timed and self.sent and self.keyframes and self.threads:
+            yield from self._again()
+
+    def whole_frames(self, keys: Sequence[int]) -> Iterator[Any]:
+        """Undamaged frames with their pts from the last of these keyframes' pts on (none: from the start of the file).
+
+        Begins at an earlier one of them where the demuxer lands there.
+        """
+        if keys:
+            self.container.seek(keys[-1], stream=self.stream)
+        # Program streams guess times after a seek, until they read one: only a known keyframe's time can be trusted.
+        for frame in self.frames(set(keys), keys[-1]) if keys else self.frames():
+            if frame.pts is None:
+                continue
+            self.settle(frame.pts)
+            # What an open group shows before its keyframe is predicted from frames that were not decoded.
+            if not frame.is_corrupt and self.first_key is not None and frame.pts >= self.first_key:
+                yield frame
+
+    def settle(self, pts: int) -> list[int]:
+        """Strikes off a frame that came out; the pts of those that should have come before it and did not."""
+        lost = []
+        while self.sent and self.sent[0][0] <= pts:
+            sent, number = heappop(self.sent)
+            if sent < pts:
+                lost.append(sent)
+            else:
+                self.settled = number
+        return lost
+
+    def awaits_before(self, number: int) -> bool:
+        """Whether any frame decoded before this one has yet to come out: this one may have been predicted from it."""
+        return any(other < number for _, other in self.sent)
+
+    def last_key(self, pts: int) -> int | None:
+        """The pts of the last keyframe that is shown at `pts` or before."""
+        return next((key for key in reversed(self.keyframes) if key <= pts), None)
+
+    def unread(self) -> list[int]:
+        """The pts of frames that the file's index names and the file does not hold: it was cut short."""
+        if "mp4" not in self.format or self.last_dts is None or self.packets >= self.stream.frames:
+            return []
+        entries = [entry for entry in self.stream.index_entries if not entry.is_discard]
+        return [entry.timestamp + self.delay for entry in entries if entry.timestamp > self.last_dts]
+
+    def _again(self) -> Iterator[Any]:
+        """The film's last frames, decoded once more without threads.
+
+        When a damaged packet is among those that the threads still hold at the end, PyAV drops all that come after it.
+        """
+        missing = self.sent[0][0]
+        with Decoder(self.info, threads=False) as again:
+            for frame in again.whole_frames([key for key in self.keyframes if key <= missing]):
+                if frame.pts >= missing:
+                    yield frame
 
     def _decode(self, packet: Any) -> list[Any]:
         try:
@@ -58,8 +134,7 @@ class Decoder:
             self.errors += 1
             return []
 
-    def _packets(self) -> Iterator[Any]:
-        """Packets from the first keyframe on; read errors are counted and passed over."""
+    def _packets(self, starts: Collection[int] | None, latest: int) -> Iterator[Any]:
         failures = 0
         started = False
         while failures < GIVE_UP:
@@ -68,7 +143,10 @@ class Decoder:
                     if not packet.size:
                         continue
                     failures = 0
-                    started = started or packet.is_keyframe
+                    if not started and packet.is_keyframe:
+                        started = starts is None or packet.pts in starts
+                        if not started and packet.pts is not None and packet.pts > latest:
+                            return
                     if started:
                         self._note(packet)
                         yield packet
@@ -83,130 +161,31 @@ class Decoder:
             self.errors += 1
         if packet.pts is None:
             self.timed = self.timed and self.packets > 1
-        elif not packet.is_discard:
-            heappush(self.sent, packet.pts)
-            if packet.is_keyframe:
-                self.keyframes.append(packet.pts)
+        else:
+            if self.first_key is None:
+                self.first_key = packet.pts
+            if not packet.is_discard:  # an edit list hides it; it is decoded for the sake of those after it
+                heappush(self.sent, (packet.pts, self.packets))
+                if packet.is_keyframe:
+                    self.keyframes.append(packet.pts)
         if packet.dts is not None:
             if self.last_dts is None and packet.pts is not None:
                 self.delay = packet.pts - packet.dts
             self.last_dts = packet.dts
 
-    def unread(self) -> list[int]:
-        """The pts of frames that the file's index names and the file does not hold: it was cut short."""
-        if "mp4" not in self.format or self.last_dts is None or self.packets >= self.stream.frames:
-            return []
-        entries = [entry for entry in self.stream.index_entries if not entry.is_discard]
-        return [entry.timestamp + self.delay for entry in entries if entry.timestamp > self.last_dts]
 
+def whole_frames(info: VideoInfo, keys: Sequence[int], wanted: int, threads: bool = True) -> Generator[Any, None, None]:
+    """Undamaged frames, in order, from the one with the pts `wanted` on; `keys`: the pts of the keyframes up to it.
 
-class Timeline:
-    """Gives each frame of a film, read from its start, its index and its pts.
-
-    A frame that cannot be decoded keeps its place: `held` lists those, `pts` has all, and both grow while frames pass.
+    A demuxer may land behind a keyframe, and not every one starts all that follow it (open groups, gradual refresh):
+    two earlier ones and then the film's start are tried where the wanted frame does not come out.
     """
-
-    def __init__(self, info: VideoInfo, decoder: Decoder) -> None:
-        self.info, self.decoder = info, decoder
-        self.pts: list[int] = []
-        self.held: list[int] = []
-        self.tick = max(1, round(1 / (info.rate * info.time_base)))
-        self.duration = self.tick
-        """Of the last frame."""
-        self.seekable = True
-        self.paired = True
-        """Every packet is a frame; not so in field-coded film and where frames are hidden."""
-
-    def frames(self) -> Iterator[tuple[int, Any]]:
-        """(index, frame) of each frame that decoded whole."""
-        for frame in self.decoder.frames():
-            pts = self._place(frame)
-            if pts is None:
-                continue
-            self.duration = frame.duration or self.tick
-            if frame.is_corrupt:
-                self._hold(pts)
-            else:
-                self.pts.append(pts)
-                yield len(self.pts) - 1, frame
-        self._finish()
-
-    def _place(self, frame: Any) -> int | None:
-        """The frame's pts, after frames lost before it are held."""
-        self.seekable = self.seekable and self.decoder.timed
-        if not self.decoder.timed:
-            return self._by_order()
-        if frame.pts is None:
-            return self._next()
-        lost = []
-        sent = self.decoder.sent
-        while sent and sent[0] <= frame.pts:
-            if sent[0] < frame.pts:
-                lost.append(sent[0])
-            heappop(sent)
-        self._account(lost)
-        if not self.pts or frame.pts > self.pts[-1]:
-            self._bridge(frame.pts)
-            return frame.pts
-        if self.pts[-1] - frame.pts > 1 / self.info.time_base:
-            raise VideoError(
-                f"{self.info.path}: time starts again at frame {len(self.pts)}, as if several recordings were joined. "
-                f'Number it anew: ffmpeg -i "{self.info.path}" -map 0 -c copy "{self.info.path.stem}-joined.mkv"'
-            )
-        self.seekable = False
-        return self.pts[-1] + 1
-
-    def _by_order(self) -> int:
-        """Without times of their own, frames take the packets' in rising order, else follow one another at the rate."""
-        sent = self.decoder.sent
-        pts = heappop(sent) if sent else self._next()
-        return pts if not self.pts or pts > self.pts[-1] else self._next()
-
-    def _next(self) -> int:
-        """The next pts at the film's rate, without adding up what rounding loses."""
-        if not self.pts:
-            return 0
-        ticks = 1 / (self.info.rate * self.info.time_base)
-        return max(self.pts[-1] + 1, round(self.pts[0] + len(self.pts) * ticks) if not self.seekable else self.pts[-1] + self.tick)
-
-    def _account(self, lost: list[int]) -> None:
-        """Holds the frames of packets that gave none, if there is reason to think that they should have."""
-        if not self.pts:  # what leads the first keyframe was never meant to be seen
-            first = self.decoder.keyframes[0] if self.decoder.keyframes else 0
-            lost = [pts for pts in lost if pts >= first]
-        if lost and not self.decoder.errors:
-            self.paired = False
-        for pts in lost if self.paired else []:
-            if not self.pts or pts > self.pts[-1]:
-                self._bridge(pts)
-                self._hold(pts)
-
-    def _hold(self, pts: int) -> None:
-        self.held.append(len(self.pts))
-        self.pts.append(pts)
-
-    def _bridge(self, pts: int) -> None:
-        """Fills a hole in time beside a frame that was lost: more packets than one were, with all their headers."""
-        while self.held and self.held[-1] == len(self.pts) - 1 and pts - self.pts[-1] > 1.5 * self.tick:
-            self._hold(self.pts[-1] + self.tick)
-
-    def _finish(self) -> None:
-        if self.decoder.timed:
-            self._account(sorted(self.decoder.sent))
-            for pts in sorted(self.decoder.unread()):
-                if self.pts and pts > self.pts[-1]:
-                    self._hold(pts)
-        if len(self.held) == len(self.pts):
-            raise VideoError(
-                f"{self.info.path} holds no frame that can be decoded whole: it has no pictures, or all are damaged. "
-                "Copy it again, and see whether a player shows it."
-            )
-
-    def keyframes(self) -> list[int]:
-        """Indices that decoding can start at; only 0 where frames cannot be found by their time."""
-        if not self.seekable:
-            return [0]
-        places = {pts: index for index, pts in enumerate(self.pts)}
-        whole = set(self.held)
-        found = {places[pts] for pts in self.decoder.keyframes if pts in places}
-        return sorted({0} | (found - whole))
+    for skipped in dict.fromkeys([*range(min(3, len(keys))), len(keys)]):
+        starts = keys[: len(keys) - skipped]
+        with Decoder(info, threads) as decoder:
+            found = dropwhile(lambda frame: frame.pts < wanted, decoder.whole_frames(starts))
+            first = next(found, None)
+            if first is not None and (first.pts == wanted or not starts):
+                yield first
+                yield from found
+                return

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import av
+from av import VideoFormat
 from av.filter import Graph
 
 from ..types import VideoInfo
@@ -20,7 +21,8 @@ def deinterlaced(frames: Iterator[tuple[int, Any]], info: VideoInfo) -> Iterator
     frame is flagged with, the upper first where it has no flag.
     """
     graph = Graph()
-    buffer = graph.add_buffer(width=info.width, height=info.height, format=info.pixel_format, time_base=info.time_base)
+    kind = VideoFormat(info.pixel_format)
+    buffer = graph.add_buffer(width=info.width, height=info.height, format=kind, time_base=info.time_base)
     twin = graph.add("format", f"pix_fmts={planar_twin(info.pixel_format)}")
     graph.link_nodes(buffer, twin, graph.add("bwdif", "mode=send_frame:deint=all"), graph.add("buffersink")).configure()
     waiting: deque[int] = deque()

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
 import re
-from collections import defaultdict
 from fractions import Fraction
 from pathlib import Path
 
@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 
 from ..errors import VideoError
+from .planes import encoded, layout_of, read_letters
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".dpx", ".exr", ".bmp", ".webp"})
 """What counts as a picture, by name."""
@@ -25,7 +26,7 @@ PATTERN = re.compile(r"%(0?\d*)d")
 
 def is_pictures(path: Path) -> bool:
     """Whether a path means pictures: a folder, a printf pattern such as `frame_%04d.png`, or one picture file."""
-    return path.is_dir() or _is_pattern(path) or path.suffix.lower() in SUFFIXES
+    return path.is_dir() or path.suffix.lower() in SUFFIXES
 
 
 def picture_input(path: Path, rate: Fraction | None = None) -> tuple[str, dict[str, str]] | None:
@@ -39,53 +40,64 @@ def picture_input(path: Path, rate: Fraction | None = None) -> tuple[str, dict[s
             pattern, first = _sequence(path, files)
             return f"file:{pattern}", {**options, "pattern_type": "sequence", "start_number": str(first)}
         path = files[0]
-    if not path.is_file():
-        raise VideoError(f"{path} does not exist. Check the name and the folder.")
-    if path.stat().st_size == 0:
-        raise VideoError(f"{path} is empty (0 bytes). Copy it again from where it came from.")
+    check_file(path)
     return f"file:{path}", {**options, "pattern_type": "none"}
+
+
+def check_file(path: Path) -> None:
+    """An error where there is no file, or nothing in it."""
+    if not path.exists():
+        raise VideoError(f"{path} does not exist. Check the name and the folder.")
+    if path.is_file() and path.stat().st_size == 0:
+        raise VideoError(f"{path} is empty (0 bytes). Copy it again from where it came from.")
 
 
 def picture_files(path: Path) -> list[Path]:
     """The pictures of a folder or pattern, in the order of the number in their names; gaps are errors."""
     if _is_pattern(path):
-        return _matching(path)
+        return _in_order(path, _matching(path))
     pictures = [file for file in path.iterdir() if file.suffix.lower() in SUFFIXES and not file.name.startswith(".")]
     if not pictures:
         kinds = " ".join(sorted(SUFFIXES))
         raise VideoError(f"{path} holds no pictures ({kinds}). Name the folder that has them, or a film.")
     if len(pictures) == 1:
         return pictures
-    series: dict[tuple[str, str], list[Path]] = defaultdict(list)
+    series: set[str] = set()
     for file in pictures:
         found = LAST_NUMBER.search(file.stem)
         if found is None:
-            raise VideoError(f"{file} has no number in its name, so its place in the film is unknown. Rename or move it.")
-        series[file.stem[: found.start()], file.stem[found.end() :] + file.suffix].append(file)
+            raise VideoError(f"{file} has no number in its name, so its place is unknown. Rename it or move it away.")
+        series.add(f"{file.stem[: found.start()]}#{file.stem[found.end() :]}{file.suffix}")
     if len(series) > 1:
-        names = ", ".join(sorted(f"{before}#{after}" for before, after in series)[:4])
-        raise VideoError(f"{path} holds {len(series)} series of pictures ({names}). Leave one there, or name its pattern.")
+        names = ", ".join(sorted(series)[:4])
+        raise VideoError(f"{path} holds {len(series)} series of pictures ({names}). Leave one, or name its pattern.")
     return _in_order(path, pictures)
 
 
 def _number(file: Path) -> int:
+    return int(_digits(file))
+
+
+def _digits(file: Path) -> str:
     found = LAST_NUMBER.search(file.stem)
     assert found is not None, file
-    return int(found[1])
+    return found[1]
 
 
 def _in_order(path: Path, files: list[Path]) -> list[Path]:
     files = sorted(files, key=_number)
-    for before, after in zip(files, files[1:], strict=False):
+    for before, after in itertools.pairwise(files):
         step = _number(after) - _number(before)
-        if step != 1:
-            what = f"pictures are missing between {before.name} and {after.name}" if step else f"{before.name} and {after.name} have the same number"
+        if step == 0:
+            raise VideoError(f"{path}: {before.name} and {after.name} have the same number. Give each its own.")
+        if step > 1:
+            what = f"pictures are missing between {before.name} and {after.name}"
             raise VideoError(f"{path}: {what}. Number them without gaps.")
     return files
 
 
 def _is_pattern(path: Path) -> bool:
-    return path.suffix.lower() in SUFFIXES and PATTERN.search(path.name) is not None and not path.exists()
+    return PATTERN.search(path.name) is not None and not path.exists()
 
 
 def _matching(path: Path) -> list[Path]:
@@ -93,25 +105,25 @@ def _matching(path: Path) -> list[Path]:
     found = PATTERN.search(path.name)
     assert found is not None
     before, after = path.name[: found.start()], path.name[found.end() :]
-    if PATTERN.search(after):
-        raise VideoError(f"{path} has two number patterns. Keep one.")
+    if PATTERN.search(after) or LAST_NUMBER.search(Path(after).stem):
+        raise VideoError(f"{path} has a number behind its pattern. Let the pattern be the last number in the name.")
     width = int(found[1] or 0)
-    digits = re.compile(re.escape(before) + (rf"\d{{{width},}}" if width else r"\d+") + re.escape(after))
-    files = [file for file in path.parent.iterdir() if digits.fullmatch(file.name)] if path.parent.is_dir() else []
+    named = re.compile(re.escape(before) + (rf"\d{{{width},}}" if width else r"\d+") + re.escape(after))
+    files = [file for file in path.parent.iterdir() if named.fullmatch(file.name)] if path.parent.is_dir() else []
     if not files:
         raise VideoError(f"No picture matches {path}. Check the folder and how many digits the numbers have.")
-    return _in_order(path, files)
+    return files
 
 
 def _sequence(path: Path, files: list[Path]) -> tuple[Path, int]:
     """A printf pattern for all pictures and the first number."""
     found = LAST_NUMBER.search(files[0].stem)
     assert found is not None
-    width = min(len(match[1]) for file in files if (match := LAST_NUMBER.search(file.stem)))
+    width = min(len(_digits(file)) for file in files)
     before, after = files[0].stem[: found.start()], files[0].stem[found.end() :] + files[0].suffix
     for file in files:
         if file.name != f"{before}{_number(file):0{width}d}{after}":
-            raise VideoError(f"{path}: {file.name} has another number of digits than the rest. Pad all to the same width.")
+            raise VideoError(f"{path}: {file.name} has more or fewer digits than the rest. Pad all to the same width.")
     # A percent sign that belongs to a folder or file name must not be taken for the number's place.
     folder, before, after = (text.replace("%", "%%") for text in (str(files[0].parent), before, after))
     return Path(folder) / f"{before}%0{width}d{after}", int(found[1])
@@ -120,45 +132,49 @@ def _sequence(path: Path, files: list[Path]) -> tuple[Path, int]:
 def read_picture(path: Path) -> np.ndarray:
     """R'G'B' of a picture, float32 (height, width, 3), 0..1, turned upright as its EXIF tag says.
 
-    PNG, JPEG, WebP, TIFF, BMP, DPX and EXR, 8 or 16 bit (floats by the sRGB curve). Transparency and ICC profiles are ignored.
+    PNG, JPEG, WebP, TIFF, BMP, DPX and EXR, 8 or 16 bit, floats by the sRGB curve. Transparency and ICC profiles are
+    ignored.
     """
-    if not path.is_file():
-        raise VideoError(f"{path} does not exist or is no file. Check the name of the picture.")
+    check_file(path)
+    if path.is_dir():
+        raise VideoError(f"{path} is a folder, not a picture. Name one file in it.")
     try:
-        data = np.fromfile(path, np.uint8)
+        data = path.read_bytes()
     except PermissionError as error:
         raise VideoError(f"{path} may not be read (permission denied). Give yourself the right to read it.") from error
-    if data.size == 0:
-        raise VideoError(f"{path} is empty (0 bytes). Copy the picture again.")
     if path.suffix.lower() in (".exr", ".dpx"):  # OpenCV's wheels come without either
         return _read_film_picture(path)
-    picture = cv2.imdecode(data, cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH)
+    try:
+        picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH)
+    except cv2.error:  # a header that promises more than OpenCV will hold
+        picture = None
     if picture is None:
         raise VideoError(f"{path} is not a picture that can be read, or it is damaged. Save it again as PNG.")
-    rgb = picture[..., ::-1]
-    if picture.dtype.kind == "f":
-        from .planes import encoded
-
-        rgb = encoded(rgb)
-    elif picture.dtype not in (np.uint8, np.uint16):
-        raise VideoError(f"{path} has samples of type {picture.dtype}. Save it again as 8- or 16-bit PNG.")
-    return np.ascontiguousarray(rgb, dtype=np.float32) / np.float32(np.iinfo(rgb.dtype).max)
+    return _scaled(path, picture[..., ::-1])
 
 
 def _read_film_picture(path: Path) -> np.ndarray:
     """A picture in one of film's own formats, by FFmpeg."""
-    from .planes import encoded, layout_of, read_letters
-    from .source import open_source
+    try:
+        with av.open(f"file:{path}", "r", format="image2", options={"pattern_type": "none"}) as container:
+            frame = next(container.decode(video=0))
+    except (av.error.FFmpegError, StopIteration) as error:
+        raise VideoError(
+            f"{path} is not a picture that can be read, or it is damaged. Save it again as PNG."
+        ) from error
+    layout = layout_of(frame.format.name)
+    if layout is None:
+        raise VideoError(f"{path} has the unsupported pixel format '{frame.format.name}'. Save it again as PNG.")
+    letters = read_letters(frame)
+    rgb = np.stack([letters[name if layout.rgb else "Y"] for name in "RGB"], axis=-1)
+    if rgb.dtype.kind == "u":
+        return rgb.astype(np.float32) / np.float32((1 << layout.depth) - 1)
+    return _scaled(path, rgb)
 
-    with open_source(path) as (container, stream):
-        try:
-            frame = next(container.decode(stream))
-        except (av.error.FFmpegError, StopIteration) as error:
-            raise VideoError(f"{path} is damaged: no picture can be decoded. Save it again as PNG.") from error
-        layout = layout_of(frame.format.name)
-        if layout is None:
-            raise VideoError(f"{path} has the unsupported pixel format '{frame.format.name}'. Save it again as PNG.")
-        letters = read_letters(frame)
-    planes = [letters.get(name, letters.get("Y")) for name in "RGB"]
-    rgb = np.stack([encoded(plane) if plane.dtype.kind == "f" else plane for plane in planes], axis=-1)
-    return rgb.astype(np.float32) / np.float32((1 << layout.depth) - 1)
+
+def _scaled(path: Path, rgb: np.ndarray) -> np.ndarray:
+    if rgb.dtype.kind == "f":
+        rgb = encoded(rgb)
+    if rgb.dtype not in (np.uint8, np.uint16):
+        raise VideoError(f"{path} has samples of type {rgb.dtype}. Save it again as 8- or 16-bit PNG.")
+    return rgb.astype(np.float32) / np.float32(255 if rgb.dtype == np.uint8 else 65535)

@@ -1,16 +1,16 @@
 """How FFmpeg's pixel formats lie in memory, and the planes of a frame read from there.
 
 Every format that stores whole 8- or 16-bit samples is described by the order of its letters in each plane:
-`yuv420p` is ("Y", "U", "V"), `nv12` is ("Y", "UV"), `uyvy422` is ("UYVY",), `bgra` is ("BGRA",). That one description reads
-them all, without libswscale, which would stretch ranges. Planar little-endian samples are not even copied.
+`yuv420p` is ("Y", "U", "V"), `nv12` is ("Y", "UV"), `uyvy422` is ("UYVY",), `bgra` is ("BGRA",). That one description
+reads them all, without libswscale, which would stretch ranges. Planar little-endian samples are not even copied.
 """
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import Any
 
-import av
 import numpy as np
 
 from ..color import planes_from_rgb
@@ -45,6 +45,9 @@ PACKED_YUV: dict[str, tuple[str, Subsampling, int]] = {
 PAIRS: dict[str, tuple[str, Subsampling]] = {
     "nv12": ("UV", "420"), "nv21": ("VU", "420"), "nv16": ("UV", "422"), "nv24": ("UV", "444"), "nv42": ("VU", "444"),
 }  # fmt: skip
+
+
+PALETTE_SHIFTS = {"A": 24, "R": 16, "G": 8, "B": 0}
 
 
 @dataclass(frozen=True)
@@ -92,8 +95,8 @@ def _planar_layout(name: str) -> Layout | None:
     if found := re.fullmatch(r"gray(9|10|12|14|16)?(le|be)?", name):
         return _layout(("Y",), int(found[1] or 8), "grey", name)
     if found := re.fullmatch(r"yuv(j|a?)(410|411|420|422|440|444)p(9|10|12|14|16)?(le|be)?", name):
-        planes = ("Y", "U", "V", "A") if found[1] == "a" else ("Y", "U", "V")
-        return _layout(planes, int(found[3] or 8), SUBSAMPLINGS[found[2]], name)
+        letters = ("Y", "U", "V", "A") if found[1] == "a" else ("Y", "U", "V")
+        return _layout(letters, int(found[3] or 8), SUBSAMPLINGS[found[2]], name)
     if found := re.fullmatch(r"p([024])(10|12|16)(le|be)", name):
         subsampling = SUBSAMPLINGS["44" + found[1] if found[1] == "4" else "42" + found[1]]
         return _layout(("Y", "UV"), int(found[2]), subsampling, name, high=True)
@@ -133,7 +136,7 @@ def planar_twin(name: str) -> str:
     return f"gray{bits}" if layout.subsampling == "grey" else f"yuv{layout.subsampling}p{bits}"
 
 
-def read_planes(frame: av.VideoFrame, info: VideoInfo) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray] | None]:
+def read_planes(frame: Any, info: VideoInfo) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray] | None]:
     """(luma, chroma or None) of a decoded frame, read-only; views into its buffers wherever the format allows.
 
     Raises ValueError where the frame is not opaque. Grey pictures stored as R, G, B have no chroma.
@@ -158,7 +161,7 @@ def read_planes(frame: av.VideoFrame, info: VideoInfo) -> tuple[np.ndarray, tupl
     return luma, chroma
 
 
-def read_letters(frame: av.VideoFrame) -> dict[str, np.ndarray]:
+def read_letters(frame: Any) -> dict[str, np.ndarray]:
     """Each stored component, (height, width) in its own size, in native integers (or floats, as stored)."""
     name = frame.format.name
     layout = layout_of(name)
@@ -197,16 +200,16 @@ def _native(plane: np.ndarray, shift: int) -> np.ndarray:
     return plane >> shift if shift else plane
 
 
-def _bits(frame: av.VideoFrame, white: int) -> np.ndarray:
+def _bits(frame: Any, white: int) -> np.ndarray:
     packed = np.frombuffer(frame.planes[0], np.uint8).reshape(-1, frame.planes[0].line_size)[: frame.height]
     return np.where(np.unpackbits(packed, axis=1)[:, : frame.width] == white, 255, 0).astype(np.uint8)
 
 
-def _palette(frame: av.VideoFrame) -> dict[str, np.ndarray]:
+def _palette(frame: Any) -> dict[str, np.ndarray]:
     colours = np.frombuffer(frame.planes[1], np.uint32)[:256]  # 0xAARRGGBB in the machine's own byte order
     stored = np.frombuffer(frame.planes[0], np.uint8).reshape(-1, frame.planes[0].line_size)
     codes = colours[stored[: frame.height, : frame.width]]
-    return {letter: (codes >> shift & 255).astype(np.uint8) for letter, shift in zip("ARGB", (24, 16, 8, 0), strict=True)}
+    return {letter: (codes >> shift & 255).astype(np.uint8) for letter, shift in PALETTE_SHIFTS.items()}
 
 
 def encoded(linear: np.ndarray) -> np.ndarray:

@@ -190,6 +190,7 @@ def encoding_for(
     `options`: the encoder's own, by FFmpeg's names, over the preset's; `codec` and `pixel_format` replace those two.
     """
     path, kind = _target_and_kind(Path(target), info, preset)
+    _check_is_not_source(path, info)
     suffix = "-" if str(path) == "-" else path.suffix.lower()
     name = _preset_name(suffix, preset, path)
     chosen, given = _TABLE[name], dict(options or {})
@@ -230,6 +231,12 @@ def find_encoder(name: str) -> av.Codec:
     if encoder.type != "video":
         raise MethodError(f"'{name}' encodes {encoder.type}, not video. Known: {', '.join(sorted(_encoders()))}.")
     return encoder
+
+
+def missing_encoder(preset: str) -> str | None:
+    """The encoder of a preset if this build lacks it."""
+    codec = _TABLE[preset].codec
+    return None if codec in _encoders() else codec
 
 
 def check_option_names(encoder: av.Codec, options: dict[str, str]) -> None:
@@ -277,6 +284,17 @@ def _target_and_kind(
         return target, "picture"
     numbered = target.with_name(f"{target.stem}_%06d{suffix}")
     raise VideoError(f"{target} is one picture, but {info.path} is a film. Write {numbered}, or name a folder.")
+
+
+def _check_is_not_source(target: Path, info: VideoInfo) -> None:
+    """The source is never written; nor is the folder that its pictures lie in."""
+    pictures = "%" in target.name
+    folder = info.path if info.path.is_dir() else info.path.parent
+    ours, theirs = (target.parent, folder) if pictures else (target, info.path)
+    if pictures and not (info.path.is_dir() or "%" in info.path.name):
+        return
+    if ours.exists() and theirs.exists() and ours.samefile(theirs):
+        raise VideoError(f"{target} would be written over the source {info.path}. Name another target.")
 
 
 def _preset_name(suffix: str, preset: str | None, target: Path) -> str:

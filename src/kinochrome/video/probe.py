@@ -39,14 +39,18 @@ def probe(path: Path, deinterlace: bool = False, rate: Fraction | None = None) -
     with open_source(path, rate) as (container, stream):
         pictures = is_pictures(path)
         if rate is not None and not pictures and container.format.name not in RAW_STREAMS:
-            raise VideoError(f"{path} has a frame rate of its own. Leave the rate out; it is for pictures and raw streams.")
+            raise VideoError(f"{path} has its own frame rate. Leave the rate out; it is for pictures and raw streams.")
         frames = _first_frames(path, container, stream)
         frame = frames[0]
         name = frame.format.name
         layout = _checked_layout(path, name)
         colour = resolve(frame, stream, layout.rgb, pictures)
         if colour.matrix not in MATRICES_READ:
-            raise VideoError(_convert(path, f"has the unsupported colour matrix '{colour.matrix}'", "-vf scale=out_color_matrix=bt709"))
+            raise VideoError(
+                _convert(
+                    path, f"has the unsupported colour matrix '{colour.matrix}'", "-vf scale=out_color_matrix=bt709"
+                )
+            )
         if deinterlace:
             _check_deinterlace(path, name, layout)
         return VideoInfo(
@@ -103,7 +107,9 @@ def _checked_layout(path: Path, name: str) -> Layout:
 
 def _convert(path: Path, what: str, options: str) -> str:
     source, target = (path / "%d.png", path.name) if path.is_dir() else (path, path.stem)
-    return f'{path} {what}. Convert it first: ffmpeg -i "{source}" {options} -c:v ffv1 -c:a copy "{target}-converted.mkv"'
+    return (
+        f'{path} {what}. Convert it first: ffmpeg -i "{source}" {options} -c:v ffv1 -c:a copy "{target}-converted.mkv"'
+    )
 
 
 def _check_deinterlace(path: Path, name: str, layout: Layout) -> None:
@@ -113,7 +119,9 @@ def _check_deinterlace(path: Path, name: str, layout: Layout) -> None:
         known = False
     if not known:
         target = "gray16le" if layout.subsampling == "grey" else "yuv444p16le"
-        raise VideoError(_convert(path, f"has a pixel format that cannot be deinterlaced ('{name}')", f"-pix_fmt {target}"))
+        raise VideoError(
+            _convert(path, f"has a pixel format that cannot be deinterlaced ('{name}')", f"-pix_fmt {target}")
+        )
 
 
 _FILTERED_ONLY_BY_CONVERSION = frozenset({"gray9le", "gray10le", "gray12le", "gray14le", "yuv440p10le", "yuv440p12le"})
@@ -128,19 +136,19 @@ def _rate(path: Path, stream: Any) -> Fraction:
 
 def _rotation(path: Path, frame: Any) -> int:
     """Clockwise degrees that a player turns the picture by."""
-    matrix = _display_matrix(frame)
-    if matrix is None:
-        return 0
     turn = -frame.rotation % 360
-    if np.linalg.det(matrix) < 0 or turn % 90:
+    if _mirrored(frame) or turn % 90:
         raise VideoError(_convert(path, "is shown mirrored or turned by an odd angle", ""))
     return turn
 
 
-def _display_matrix(frame: Any) -> np.ndarray | None:
-    """The two-by-two part of the display matrix."""
-    data = frame.side_data.get("DISPLAYMATRIX")
-    return None if data is None else np.frombuffer(data, np.int32)[:9].reshape(3, 3)[:2, :2].astype(np.float64)
+def _mirrored(frame: Any) -> bool:
+    """Whether the display matrix turns left and right about."""
+    try:
+        data = frame.side_data.get("DISPLAYMATRIX")
+    except ValueError:  # PyAV reads none where one kind is unknown to it, such as a picture's EXIF block
+        return False
+    return data is not None and np.linalg.det(np.frombuffer(data, np.int32)[:9].reshape(3, 3)[:2, :2] / 65536) < 0
 
 
 def _interlaced(container: Any, stream: Any, frames: list[Any]) -> bool:

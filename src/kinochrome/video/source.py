@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import av
+from av.stream import Discard, Disposition
 
 from ..errors import VideoError
-from .pictures import picture_input
+from .pictures import check_file, picture_input
 
 RAW_STREAMS = frozenset({"h264", "hevc", "m4v", "mpegvideo", "mjpeg", "vc1"})
 """Formats that are nothing but a codec's bytes: their rate is what the reader says, and they cannot be sought in."""
@@ -22,13 +23,13 @@ NOT_FILMS = frozenset({"tty", "bin", "xbin", "adf", "idf"})
 
 @contextmanager
 def open_source(path: Path, rate: Fraction | None = None) -> Iterator[tuple[Any, Any]]:
-    """(container, video stream) of a film, a folder or pattern of pictures, or one picture; decoding uses threads.
+    """(container, video stream) of a film, a folder or pattern of pictures, or one picture.
 
     `rate` (frames a second) counts for what stores none: pictures and raw streams.
     """
     pictures = picture_input(path, rate)
     if pictures is None:
-        _check_file(path)
+        check_file(path)
     url, options = pictures or (f"file:{path}", {})
     try:
         container = _open(url, "image2" if pictures else None, options)
@@ -45,19 +46,15 @@ def _open(url: str, format: str | None, options: dict[str, str]) -> Any:
     return av.open(url, "r", format=format, options=options, metadata_errors="replace")
 
 
-def _check_file(path: Path) -> None:
-    if not path.exists():
-        raise VideoError(f"{path} does not exist. Check the name and the folder.")
-    if path.is_file() and path.stat().st_size == 0:
-        raise VideoError(f"{path} is empty (0 bytes). Copy it again from where it came from.")
-
-
 def _unreadable(path: Path, error: Exception) -> str:
+    if isinstance(error, av.error.EOFError):
+        return f"{path} ends before its first frame: it holds no picture. Copy it again from where it came from."
     if isinstance(error, PermissionError):
         return f"{path} may not be read (permission denied). Give yourself the right to read it."
     return (
-        f"{path} is not a film that FFmpeg can read ({getattr(error, 'strerror', None) or error}). If it should be one, it is "
-        "damaged or was cut short (an MP4 or MOV file has its index at the end and cannot be opened without it): copy it again."
+        f"{path} is not a film that FFmpeg can read ({getattr(error, 'strerror', None) or error}). If it should be, "
+        "it is damaged or was cut short (an MP4 or MOV file has its index at the end and cannot be opened without it): "
+        "copy it again."
     )
 
 
@@ -65,7 +62,7 @@ def _video_stream(path: Path, container: Any) -> Any:
     """The film's picture: the best video stream that is not cover art."""
     if container.format.name in NOT_FILMS:
         raise VideoError(f"{path} is a text file, not a film.")
-    found = [stream for stream in container.streams.video if not stream.disposition & av.stream.Disposition.attached_pic]
+    found = [stream for stream in container.streams.video if not stream.disposition & Disposition.attached_pic]
     best = container.streams.best("video")
     if not found:
         kinds = ", ".join(sorted({stream.type for stream in container.streams})) or "nothing"
@@ -76,8 +73,7 @@ def _video_stream(path: Path, container: Any) -> Any:
             f"{path}: this FFmpeg has no decoder for its video. Convert it where it plays: "
             f'ffmpeg -i "{path}" -c:v ffv1 -c:a copy "{path.stem}.mkv"'
         )
-    stream.thread_type = "AUTO"
     for other in container.streams:
         if other is not stream:
-            other.discard = av.stream.Discard.all
+            other.discard = Discard.all
     return stream

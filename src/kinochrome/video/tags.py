@@ -2,13 +2,13 @@
 
 A tag that the film carries is kept. What is unset is resolved once, here, so that nothing later has to guess:
 
-| tag             | when unset                                                                                             |
-|-----------------|--------------------------------------------------------------------------------------------------------|
-| matrix          | bt709 for R, G, B, for more than 576 rows, or for more than 1024 columns; else bt470bg for 576 or 288 rows (625-line video), smpte170m for any other |
-| range           | full for R, G, B, for yuvj formats, for pictures, and for grey that a codec stores as it is; else limited |
-| primaries       | those of the matrix's own standard; for R, G, B and pictures bt709                                      |
-| transfer        | that of the matrix's own standard; for R, G, B and pictures iec61966-2-1 (sRGB)                         |
-| chroma location | center for pictures and yuvj formats; left for everything else                                         |
+matrix           bt709 for R, G, B, for more than 576 rows and for more than 1024 columns; else bt470bg for 576 or 288
+                 rows (625-line video), and smpte170m for any other
+range            full for R, G, B, for yuvj formats, for pictures, and for grey in a codec that stores it as it is;
+                 else limited
+primaries        those of the matrix's own standard; bt709 for R, G, B and pictures
+transfer         that of the matrix's own standard; iec61966-2-1 (sRGB) for R, G, B and pictures
+chroma location  center for pictures and yuvj formats, else left
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from typing import Any, Literal
 import av
 
 MATRICES = {
-    0: "gbr", 1: "bt709", 4: "fcc", 5: "bt470bg", 6: "smpte170m", 7: "smpte240m", 8: "ycgco", 9: "bt2020nc", 10: "bt2020c",
-    11: "smpte2085", 12: "chroma-derived-nc", 13: "chroma-derived-c", 14: "ictcp", 15: "ipt-c2", 16: "ycgco-re",
-    17: "ycgco-ro",
+    0: "gbr", 1: "bt709", 4: "fcc", 5: "bt470bg", 6: "smpte170m", 7: "smpte240m", 8: "ycgco", 9: "bt2020nc",
+    10: "bt2020c", 11: "smpte2085", 12: "chroma-derived-nc", 13: "chroma-derived-c", 14: "ictcp", 15: "ipt-c2",
+    16: "ycgco-re", 17: "ycgco-ro",
 }  # fmt: skip
 """ITU-T H.273's numbers, as FFmpeg numbers and names them; 2 is unset."""
 
@@ -74,11 +74,13 @@ def resolve(frame: Any, stream: Any, rgb: bool, pictures: bool) -> Colour:
     number = int(frame.color_range) or int(context.color_range)
     full = rgb or name.startswith("yuvj") or number == 2 or (number == 0 and full_by_rule)
     centred = pictures or name.startswith("yuvj")
+    floats = re.search(r"f(16|32)(le|be)$", name)  # read through the sRGB curve, see `planes.encoded`
+    transfer = (not floats and _tag(TRANSFERS, frame.color_trc, context.color_trc)) or transfer
     return Colour(
         matrix,
         "full" if full else "limited",
         _tag(PRIMARIES, frame.color_primaries, context.color_primaries) or primaries,
-        _tag(TRANSFERS, frame.color_trc, context.color_trc) or transfer,
+        transfer,
         chroma_location(stream) or ("center" if centred else "left"),
     )
 

@@ -17,7 +17,7 @@ from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Protocol
+from typing import Any, NoReturn, Protocol
 
 import av
 import numpy as np
@@ -48,7 +48,7 @@ class Writer:
         self._info, self._encoding, self._first = info, encoding, first
         self._queue: queue.Queue[tuple[int, tuple[np.ndarray, ...]] | None] = queue.Queue(_WAITING_FRAMES)
         self._failure: BaseException | None = None
-        self._abandoned = False
+        self._abandoned = self._ended = False
         self._thread = threading.Thread(target=self._work, name=f"encode {self.path.name}", daemon=True)
 
     def __enter__(self) -> Writer:
@@ -92,11 +92,9 @@ class Writer:
             yield item
         self._ended = True
 
-    _ended = False
-
     def _raise_failure(self) -> None:
         if self._failure is not None:
-            raise explained(self._failure, self.path, self._encoding.codec) from self._failure
+            raise_explained(self._failure, self.path, self._encoding.codec)
 
 
 class _AbandonedError(Exception):
@@ -127,7 +125,7 @@ class _FilmSink:
         self._container = av.open(str(self._part), "w", format=segment_format(encoding))
         self._stream = open_stream(self._container, info, encoding)
         self._frames = FrameMaker(info, encoding, self._stream.codec_context)
-        self._time_base = info.time_base
+        self._time_base, self._count = info.time_base, 0
 
     def __enter__(self) -> _FilmSink:
         return self
@@ -136,11 +134,12 @@ class _FilmSink:
         frame = self._frames.make(planes)
         frame.pts, frame.time_base = pts, self._time_base
         self._container.mux(self._stream.encode(frame))
+        self._count += 1
 
     def __exit__(self, *error: Any) -> None:
         try:
             if error[0] is None:
-                self._container.mux(self._stream.encode(None))
+                self._container.mux(last_packets(self._stream, self._count))
                 self._container.close()
                 self._part.replace(self._path)
         finally:
@@ -179,13 +178,20 @@ class _PictureSink:
             if error[0] is None:
                 self._save(self._context.encode(None))
                 if self._folder and self._path.is_dir():
-                    shutil.rmtree(self._path)
+                    self._clear_earlier()
                 self._part.replace(self._path)
         finally:
             if self._folder:
                 shutil.rmtree(self._part, ignore_errors=True)
             else:
                 self._part.unlink(missing_ok=True)
+
+    def _clear_earlier(self) -> None:
+        """Removes what an earlier run left in the folder; whatever else lies there is a person's, and an error."""
+        ending = Path(self._pattern).suffix
+        if foreign := next((item for item in self._path.iterdir() if item.suffix != ending), None):
+            raise VideoError(f"{self._path} holds other things ({foreign.name}). Name a new folder for the pictures.")
+        shutil.rmtree(self._path)
 
 
 class FrameMaker:
@@ -201,9 +207,11 @@ class FrameMaker:
 
     def make(self, planes: Planes) -> av.VideoFrame:
         """A frame of (luma,) or (luma, cb, cr)."""
+        width, height = self._info.width, self._info.height
+        if planes[0].shape != (height, width):
+            raise VideoError(f"Luma of {planes[0].shape[::-1]} does not fit a film of {width}x{height}.")
         if self._rgb:
             return self._rgb_frame(planes)
-        height, width = planes[0].shape
         frame = av.VideoFrame(width, height, self._encoding.pixel_format)
         for index, target in enumerate(frame.planes):
             plane = planes[index] if index < len(planes) else self._neutral(target)
@@ -242,19 +250,20 @@ def rgb_frame(rgb: np.ndarray, pixel_format: str) -> av.VideoFrame:
     height, width = rgb.shape[:2]
     frame = av.VideoFrame(width, height, pixel_format)
     if len(frame.planes) == 1:
-        _fill(frame.planes[0], rgb.reshape(height, width * 3), pixel_format.endswith("be"))
+        _fill(frame.planes[0], rgb.reshape(height, width * 3), 3, pixel_format.endswith("be"))
         return frame
     for target, channel in zip(frame.planes, (1, 2, 0), strict=True):
         _fill(target, rgb[..., channel])
     return frame
 
 
-def _fill(target: Any, plane: np.ndarray, big_endian: bool = False) -> None:
-    """Copies an array into a frame's plane, whose rows may be longer."""
+def _fill(target: Any, plane: np.ndarray, channels: int = 1, big_endian: bool = False) -> None:
+    """Copies an array of (height, width x channels) into a frame's plane, whose rows may be longer."""
     rows = np.frombuffer(target, plane.dtype).reshape(-1, target.line_size // plane.itemsize)
     height, width = plane.shape
-    if height != target.height or plane.itemsize * width > target.line_size:
-        raise VideoError(f"A plane of {width}x{height} does not fit a frame's {target.width}x{target.height}.")
+    samples = target.width * channels
+    if (height, width) != (target.height, samples):
+        raise VideoError(f"A plane of {width}x{height} does not fit a frame's {samples}x{target.height}.")
     rows[:height, :width] = plane.byteswap() if big_endian else plane
 
 
@@ -298,6 +307,15 @@ def open_stream(container: Any, info: VideoInfo, encoding: Encoding) -> Any:
     return stream
 
 
+def last_packets(encoder: Any, frames: int) -> list[Any]:
+    """What an encoder still holds after so many frames."""
+    packets = list(encoder.encode(None))
+    if frames < 3:
+        for packet in packets:
+            packet.dts = packet.pts  # x265 decodes so few in order, but gives them times out of the blue
+    return packets
+
+
 def open_picture_encoder(info: VideoInfo, encoding: Encoding) -> Any:
     """An open encoder of single upright pictures; several at once, in order."""
     context: Any = av.CodecContext.create(encoding.codec, "w")
@@ -335,7 +353,7 @@ def write_picture(path: Path, rgb: np.ndarray) -> None:
     codes = rgb if rgb.dtype == np.uint8 else np.rint(np.clip(rgb, 0, 1) * 255).astype(np.uint8)
     height, width = codes.shape[:2]
     info = VideoInfo(
-        path, width, height, "rgb24", 8, "444", True, "bt709", "full", "bt709", "iec61966-2-1", "unspecified",
+        Path("picture.png"), width, height, "rgb24", 8, "444", True, "bt709", "full", "bt709", "iec61966-2-1", "unspecified",
         Fraction(25), Fraction(1, 25),
     )  # fmt: skip
     encoding = encoding_for(path, info)
@@ -348,7 +366,7 @@ def write_picture(path: Path, rgb: np.ndarray) -> None:
         part.write_bytes(b"".join(bytes(packet) for packet in [*context.encode(frame), *context.encode(None)]))
         part.replace(path)
     except OSError as error:
-        raise explained(error, path, encoding.codec) from error
+        raise_explained(error, path, encoding.codec)
     finally:
         part.unlink(missing_ok=True)
 
@@ -358,17 +376,21 @@ def beside(path: Path) -> Path:
     return path.with_name(f".{path.name}.part")
 
 
-def explained(error: BaseException, path: Path, codec: str) -> BaseException:
-    """What an error while writing means and what to do; errors that speak for themselves stay as they are."""
-    number = getattr(error, "errno", None)
+def raise_explained(error: BaseException, path: Path, codec: str) -> NoReturn:
+    """Raises what an error while writing means and what to do; errors that speak for themselves as they are."""
     if isinstance(error, VideoError) or not isinstance(error, (OSError, ValueError, av.FFmpegError)):
-        return error
+        raise error
+    number = getattr(error, "errno", None)
     if number in (errno.ENOSPC, errno.EDQUOT):
-        return VideoError(f"The disk is full: {path} could not be written. Free some space and run again.")
-    if number == errno.EFBIG:
-        return VideoError(f"{path} would be larger than this disk or account allows. Choose another disk or preset.")
-    if number in (errno.EACCES, errno.EPERM, errno.EROFS):
-        return VideoError(f"No permission to write {path}. Choose a folder that is yours.")
-    if number == errno.ENOENT:
-        return VideoError(f"The folder {path.parent} does not exist. Make it first, or choose another target.")
-    return VideoError(f"{path} could not be written ({codec}): {error}. Choose another --preset, or report this.")
+        text = f"The disk is full: {path} could not be written. Free some space and run again."
+    elif number == errno.EFBIG:
+        text = f"{path} would be larger than this disk or account allows. Choose another disk or --preset."
+    elif number in (errno.EACCES, errno.EPERM, errno.EROFS):
+        text = f"No permission to write {path}. Choose a folder that is yours."
+    elif number == errno.ENOENT:
+        text = f"The folder {path.parent} does not exist. Make it first, or choose another target."
+    elif number == errno.EPIPE:
+        text = f"Whoever read {path} has stopped reading. Keep the program after the pipe running to the end."
+    else:
+        text = f"{path} could not be written ({codec}): {error}. Choose another --preset, or report this."
+    raise VideoError(text) from error

@@ -1,0 +1,27 @@
+"""Colour consistency (CC): raw accuracy of a film against itself, a frame later."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import cv2
+
+from .metric import Metric
+from .raw_accuracy import area_within
+from .score import Pair
+
+
+class ColorConsistency(Metric):
+    """The area under the curve of ab's change along the true film's motion, over pixels that stay in sight.
+
+    The survey names a CC without a formula: this reading compares with no published figure.
+    """
+
+    better = "higher"
+    needs: ClassVar = frozenset({"flow"})
+
+    def of(self, pair: Pair) -> float | None:
+        drift, motion = pair.ab_drift, pair.moment.motion
+        if drift is None or motion is None:
+            return None
+        return area_within(cv2.magnitude(*cv2.split(drift)), motion.seen)

@@ -1,0 +1,85 @@
+"""The motion between two frames of a film, and where it can be trusted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cached_property
+
+import cv2
+import numpy as np
+
+from kinochrome import flow
+from kinochrome.errors import MethodError
+
+from .picture import Picture
+
+FLOWS: dict[str, str] = {
+    "dis": "dense inverse search on luma, down to half size",
+    "dis_quick": "the same, down to a quarter: three times faster, coarser",
+}
+
+Estimate = Callable[[Picture, Picture], np.ndarray]
+"""The flow (h, w, 2) from the first picture to the second, as `kinochrome.flow` has them."""
+
+
+def estimate_by(name: str) -> Estimate:
+    """How to estimate motion, by its name in FLOWS."""
+    if name not in FLOWS:
+        raise MethodError(f"There is no flow {name!r} to measure motion with. Choose one of: {', '.join(FLOWS)}.")
+    search = flow.Motion(finest={"dis": 1, "dis_quick": 2}[name])
+    return lambda first, second: search.between(first.luma, second.luma)
+
+
+class Motion:
+    """Flows between two frames, and masks at the first one's grid; each is computed once, when first asked for.
+
+    The masks are those of Ruder et al. 2016 (after Sundaram et al. 2010) in the form that Lai et al. 2018 compute.
+    """
+
+    def __init__(self, first: Picture, second: Picture, estimate: Estimate) -> None:
+        self._first, self._second, self._estimate = first, second, estimate
+
+    @cached_property
+    def forward(self) -> np.ndarray:
+        return self._estimate(self._first, self._second)
+
+    @cached_property
+    def backward(self) -> np.ndarray:
+        return self._estimate(self._second, self._first)
+
+    @cached_property
+    def clear(self) -> np.ndarray:
+        """(h, w) uint8, 1 where the first frame's pixel is seen in the second and lies on no motion boundary."""
+        counter = flow.warp(self.backward, self.forward)
+        return agreeing(self.forward, counter) & moving_as_one(self.forward)
+
+    @cached_property
+    def seen(self) -> np.ndarray:
+        """(h, w) uint8: `clear` where, besides, the motion does not lead out of the picture."""
+        height, width = self.forward.shape[:2]
+        x, y = cv2.split(self.forward)
+        x += np.arange(width, dtype=np.float32)
+        y += np.arange(height, dtype=np.float32)[:, None]
+        return self.clear & cv2.inRange(x, 0, width - 1) & cv2.inRange(y, 0, height - 1)
+
+
+def agreeing(there: np.ndarray, back: np.ndarray) -> np.ndarray:
+    """(h, w) uint8: where `back` undoes `there`, but for 0.5 and a hundredth of their squared lengths."""
+    return _at_most(_squared(there + back), _squared(there) + _squared(back), 0.5)
+
+
+def moving_as_one(motion: np.ndarray) -> np.ndarray:
+    """(h, w) uint8: where the motion differs little from that to the right and below."""
+    change = np.zeros(motion.shape[:2], np.float32)
+    change[:, :-1] += _squared(motion[:, :-1] - motion[:, 1:])
+    change[:-1] += _squared(motion[:-1] - motion[1:])
+    return _at_most(change, _squared(motion), 0.002)
+
+
+def _at_most(left: np.ndarray, right: np.ndarray, slack: float) -> np.ndarray:
+    return (left <= right * np.float32(0.01) + np.float32(slack)).view(np.uint8)
+
+
+def _squared(vectors: np.ndarray) -> np.ndarray:
+    x, y = cv2.split(vectors)
+    return x * x + y * y

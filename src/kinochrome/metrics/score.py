@@ -1,0 +1,152 @@
+"""One pass over a clip: the true film, the results beside it, and every metric of every result.
+
+    truth = Truth()
+    scores = {"flow": Score(["psnr", "cdc"]), "truth": Score(["psnr", "cdc"])}
+    for index, true, result in clip:
+        moment = truth.show(index, true)
+        scores["flow"].add(moment, result)
+        scores["truth"].add(moment, moment.picture)
+    print(scores["flow"].finish())
+
+Memory does not depend on the clip's length: nothing is kept but the frame before and a few numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+
+import cv2
+import numpy as np
+
+from kinochrome import flow
+from kinochrome.errors import MethodError, VideoError
+
+from . import load
+from .motion import Estimate, Motion, estimate_by
+from .picture import Picture
+
+
+@dataclass(frozen=True)
+class Moment:
+    """One frame of the true film."""
+
+    index: int
+    picture: Picture
+    motion: Motion | None
+    """From the frame before to this one; None for the first frame and after a gap."""
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One frame of a result and all there is to compare it with; images derived from both are computed once."""
+
+    moment: Moment
+    result: Picture
+    before: Picture | None
+    """The result one frame earlier; None for the first frame and after a gap."""
+    draft: Picture | None
+    own_motion: Motion | None
+    """As `moment.motion`, but of the result itself."""
+
+    @property
+    def index(self) -> int:
+        return self.moment.index
+
+    @property
+    def truth(self) -> Picture:
+        return self.moment.picture
+
+    @cached_property
+    def residual(self) -> np.ndarray:
+        """(h, w, 3) float32: the result's R'G'B' minus the true ones."""
+        return self.result.rgb - self.truth.rgb
+
+    @cached_property
+    def color_distance(self) -> np.ndarray:
+        """(h, w) float32: how far the result's ab lies from the true one."""
+        along_a, along_b = self.result.lab[1:] - self.truth.lab[1:]
+        return cv2.magnitude(along_a, along_b)
+
+    @cached_property
+    def drift(self) -> np.ndarray | None:
+        """(h, w, 3) float32: the change of R'G'B' along the true motion, at the grid of the frame before."""
+        return self._drift("rgb")
+
+    @cached_property
+    def quantised_drift(self) -> np.ndarray | None:
+        """`drift` of 8-bit frames."""
+        return self.drift if self.result.eight_bit else self._drift("quantised")
+
+    @cached_property
+    def ab_drift(self) -> np.ndarray | None:
+        """(h, w, 2) float32: `drift` of a*, b*."""
+        return self._drift("ab")
+
+    def _drift(self, kind: str) -> np.ndarray | None:
+        if self.before is None or self.moment.motion is None:
+            return None
+        return flow.warp(getattr(self.result, kind), self.moment.motion.forward) - getattr(self.before, kind)
+
+
+class Truth:
+    """The true film, shown a frame at a time; its motion is computed once for all that is scored against it."""
+
+    def __init__(self, flow_name: str = "dis") -> None:
+        self._estimate = estimate_by(flow_name)
+        self._last: Moment | None = None
+
+    def show(self, index: int, rgb: np.ndarray) -> Moment:
+        """The next frame: R'G'B' (h, w, 3), float32 0..1 or uint8. Indices rise; a gap breaks what spans frames."""
+        picture = Picture(rgb, f"true frame {index}")
+        before, self._last = self._last, Moment(index, picture, None)
+        if before is None or before.index != index - 1:
+            return self._last
+        _check_size(picture, before.picture, f"True frame {index}", "the frame before")
+        return Moment(index, picture, Motion(before.picture, picture, self._estimate))
+
+
+class Score:
+    """What some metrics say of one result, which may be the truth itself."""
+
+    def __init__(self, names: Iterable[str], device: str = "cpu", own_flow_name: str = "dis_quick") -> None:
+        self.metrics = {name: load(name)(device) for name in names}
+        self._estimate: Estimate = estimate_by(own_flow_name)
+        self._last: tuple[int, Picture] | None = None
+
+    def add(
+        self, moment: Moment, result: np.ndarray | Picture, draft: np.ndarray | Picture | None = None
+    ) -> dict[str, float | None]:
+        """Each metric's figure for this frame; None where it is undefined or infinite."""
+        pair = self._pair(moment, _picture(result, f"result's frame {moment.index}"), draft)
+        self._last = moment.index, pair.result
+        return {name: metric.add(pair) for name, metric in self.metrics.items()}
+
+    def finish(self) -> dict[str, float | None]:
+        """Each metric's figure for the clip."""
+        return {name: metric.finish() for name, metric in self.metrics.items()}
+
+    def _pair(self, moment: Moment, result: Picture, draft: np.ndarray | Picture | None) -> Pair:
+        _check_size(result, moment.picture, f"Frame {moment.index} of the result", "the true one")
+        if draft is None:
+            for name, metric in self.metrics.items():
+                if "draft" in metric.needs:
+                    raise MethodError(f"{name} compares a result with its draft, and there is none: leave {name} out.")
+        drafted = None if draft is None else _picture(draft, f"draft's frame {moment.index}")
+        before = self._last[1] if self._last and self._last[0] == moment.index - 1 else None
+        own = Motion(before, result, self._estimate) if before else None
+        return Pair(moment, result, before, drafted, own)
+
+
+def _picture(given: np.ndarray | Picture, name: str) -> Picture:
+    return given if isinstance(given, Picture) else Picture(given, name)
+
+
+def _check_size(picture: Picture, other: Picture, name: str, other_name: str) -> None:
+    mine, its = picture.given.shape[:2], other.given.shape[:2]
+    if mine != its:
+        raise VideoError(
+            f"{name} is {mine[1]}x{mine[0]}, {other_name} {its[1]}x{its[0]}: metrics compare frames of one size only. "
+            f"Write the result at the true film's size."
+        )

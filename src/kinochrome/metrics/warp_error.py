@@ -1,0 +1,78 @@
+"""Warp error: how much a film changes along its motion. Five definitions, no two of them on one scale."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import cv2
+import numpy as np
+
+from kinochrome import flow
+
+from .metric import Metric
+from .motion import agreeing, moving_as_one
+from .score import Pair
+
+
+class AlongTrueMotion(Metric):
+    """A metric of the change between a frame and the next along the motion of the true colour film."""
+
+    needs: ClassVar = frozenset({"flow"})
+
+
+class WarpError(AlongTrueMotion):
+    """Mean squared change of R'G'B' 0..1, over channels and the pixels that stay in sight, a pair of frames."""
+
+    def of(self, pair: Pair) -> float | None:
+        return None if pair.drift is None else _mean_square(pair.drift, pair.moment.motion.seen)
+
+
+class WarpErrorAb(AlongTrueMotion):
+    """Mean squared change of a* and b*, over both and the same pixels."""
+
+    def of(self, pair: Pair) -> float | None:
+        return None if pair.ab_drift is None else _mean_square(pair.ab_drift, pair.moment.motion.seen)
+
+
+class WarpErrorLai(AlongTrueMotion):
+    """As Lai et al. 2018: 8-bit frames, pixels that leave the picture count, a pair that shows nothing counts 0."""
+
+    def of(self, pair: Pair) -> float | None:
+        if pair.quantised_drift is None:
+            return None
+        return _mean_square(pair.quantised_drift, pair.moment.motion.clear) or 0.0
+
+
+class WarpErrorSurvey(AlongTrueMotion):
+    """Mean length of the change of R'G'B' 0..1, not squared, over the pixels that Lai's mask keeps."""
+
+    def of(self, pair: Pair) -> float | None:
+        if pair.drift is None:
+            return None
+        length = cv2.sqrt(sum(channel * channel for channel in cv2.split(pair.drift)))
+        clear = pair.moment.motion.clear
+        return cv2.mean(length, clear)[0] if clear.any() else None
+
+
+class WarpErrorVcgan(Metric):
+    """As VCGAN's script: motion of the result itself, both flows added without warping, three channels summed.
+
+    The frame before is warped by the flow that leads away from it, as the script does.
+    """
+
+    needs: ClassVar = frozenset({"own_flow"})
+
+    def of(self, pair: Pair) -> float | None:
+        motion = pair.own_motion
+        if motion is None or pair.before is None:
+            return None
+        clear = agreeing(motion.forward, motion.backward) & moving_as_one(motion.backward)
+        change = flow.warp(pair.before.quantised, motion.forward) - pair.result.quantised
+        mean = _mean_square(change, clear)
+        return None if mean is None else 3 * mean
+
+
+def _mean_square(change: np.ndarray, where: np.ndarray) -> float | None:
+    """Over channels and the pixels picked by `where` (h, w) uint8; None where it picks none."""
+    count = cv2.countNonZero(where) * change.shape[2]
+    return cv2.norm(change, cv2.NORM_L2SQR, where) / count if count else None

@@ -1,0 +1,1 @@
+"""Networks that several methods, losses or metrics use unchanged, with the tensor names of their public weights."""

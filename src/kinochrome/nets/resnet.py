@@ -1,0 +1,64 @@
+"""ResNet-50 and ResNet-101 (He and others 2016), tensors named as torchvision names them."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import nn
+
+from .imagenet import normalized
+
+BLOCKS = {50: (3, 4, 6, 3), 101: (3, 4, 23, 3)}
+"""Bottlenecks in each stage, by depth."""
+
+
+class Bottleneck(nn.Module):
+    """(n, inputs, h, w) to (n, 4 * width, h / stride, w / stride)."""
+
+    def __init__(self, inputs: int, width: int, stride: int) -> None:
+        super().__init__()
+        outputs = 4 * width
+        self.conv1, self.bn1 = nn.Conv2d(inputs, width, 1, bias=False), nn.BatchNorm2d(width)
+        # The paper strides in the first convolution; the public weights were trained with the stride here.
+        self.conv2, self.bn2 = nn.Conv2d(width, width, 3, stride, padding=1, bias=False), nn.BatchNorm2d(width)
+        self.conv3, self.bn3 = nn.Conv2d(width, outputs, 1, bias=False), nn.BatchNorm2d(outputs)
+        self.downsample: nn.Module = nn.Identity()
+        if inputs != outputs:
+            self.downsample = nn.Sequential(nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs))
+
+    def forward(self, seen: torch.Tensor) -> torch.Tensor:
+        change = self.bn1(self.conv1(seen)).relu()
+        change = self.bn2(self.conv2(change)).relu()
+        change = self.bn3(self.conv3(change))
+        return (self.downsample(seen) + change).relu()
+
+
+class ResNet(nn.Module):
+    """Class scores (n, 1000), or the stages' features, of pictures (n, 3, h, w) in R'G'B' 0..1."""
+
+    def __init__(self, depth: Literal[50, 101]) -> None:
+        super().__init__()
+        self.conv1, self.bn1 = nn.Conv2d(3, 64, 7, stride=2, padding=3, bias=False), nn.BatchNorm2d(64)
+        self.maxpool = nn.MaxPool2d(3, stride=2, padding=1)
+        stages, inputs = [], 64
+        for stage, count in enumerate(BLOCKS[depth]):
+            width = 64 << stage
+            blocks = [Bottleneck(inputs, width, stride=2 if stage else 1)]
+            blocks += [Bottleneck(4 * width, width, stride=1) for _ in range(count - 1)]
+            stages.append(nn.Sequential(*blocks))
+            inputs = 4 * width
+        self.layer1, self.layer2, self.layer3, self.layer4 = stages
+        self.fc = nn.Linear(2048, 1000)
+
+    def forward(self, rgb: torch.Tensor) -> torch.Tensor:
+        return self.fc(self.stages(rgb)[-1].mean(dim=(2, 3)))
+
+    def stages(self, rgb: torch.Tensor) -> list[torch.Tensor]:
+        """Features with 256, 512, 1024 and 2048 channels at 1/4, 1/8, 1/16 and 1/32 of the size."""
+        seen = self.maxpool(self.bn1(self.conv1(normalized(rgb))).relu())
+        outputs = []
+        for stage in (self.layer1, self.layer2, self.layer3, self.layer4):
+            seen = stage(seen)
+            outputs.append(seen)
+        return outputs

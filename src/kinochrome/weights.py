@@ -1,0 +1,382 @@
+"""Weights of networks: where they lie, how they are got, and the only code that reads and writes them.
+
+`CATALOGUE` lists public files by name. Nothing is downloaded unless `get` is called, and nothing is kept whose
+checksum differs.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import http.client
+import json
+import os
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from .errors import WeightsError
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+    Network = TypeVar("Network", bound=nn.Module)
+
+FORMAT = 1
+"""Of the headers that this version writes; a newer one is refused."""
+
+
+@dataclass(frozen=True)
+class Published:
+    """A file of weights that others published."""
+
+    url: str
+    sha256: str
+    size: int | None
+    """Bytes; None where no public list states it."""
+    licence: str
+    purpose: str
+    renamed: str | None = None
+    """What the file is called here, where its own name says too little."""
+
+    @property
+    def file(self) -> str:
+        return self.renamed or self.url.rpartition("/")[2]
+
+    @property
+    def shown_size(self) -> str:
+        return "size unknown" if self.size is None else f"{self.size / 1e6:.3g} MB"
+
+
+_TORCHVISION = "https://download.pytorch.org/models/"
+_LPIPS = "https://raw.githubusercontent.com/richzhang/PerceptualSimilarity/master/lpips/weights/v0.1/"
+_FID = "https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/"
+_BSD = "BSD-3-Clause (torchvision)"
+
+CATALOGUE: dict[str, Published] = {
+    "alexnet": Published(
+        _TORCHVISION + "alexnet-owt-7be5be79.pth",
+        "7be5be791159472b1fbf3c69796f7cb30dca7ad8466c2df70058c37116cdee02",
+        *(244_408_911, _BSD, "lpips_alex, lpips_u8raw"),
+    ),
+    # The same numbers as in -1a9a5a14 of older scripts, saved anew (pytorch/vision pull request 3851).
+    "inception_v3": Published(
+        _TORCHVISION + "inception_v3_google-0cc3c7bd.pth",
+        "0cc3c7bd75056d25e46cba549dc184522069b81e9787eff6df84f397bd52a5ef",
+        *(108_949_747, _BSD, "fid_clip_tv, fid_all_tv"),
+    ),
+    "inception_v3_fid": Published(
+        _FID + "pt_inception-2015-12-05-6726825d.pth",
+        "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2",
+        *(95_628_359, "Apache-2.0 (pytorch-fid, after TensorFlow)", "fid_all_tf"),
+    ),
+    "lpips_alex": Published(
+        _LPIPS + "alex.pth",
+        "df73285e35b22355a2df87cdb6b70b343713b667eddbda73e1977e0c860835c0",
+        *(6_009, "BSD-2-Clause (LPIPS 0.1)", "lpips_alex, lpips_u8raw", "lpips-v0.1-alex.pth"),
+    ),
+    "lpips_squeeze": Published(
+        _LPIPS + "squeeze.pth",
+        "4a5350f23600cb79923ce65bb07cbf57dca461329894153e05a1346bd531cf76",
+        *(10_811, "BSD-2-Clause (LPIPS 0.1)", "lpips_squeeze, perceptual_distance", "lpips-v0.1-squeeze.pth"),
+    ),
+    "lpips_vgg": Published(
+        _LPIPS + "vgg.pth",
+        "a78928a0af1e5f0fcb1f3b9e8f8c3a2a5a3de244d830ad5c1feddc79b8432868",
+        *(7_289, "BSD-2-Clause (LPIPS 0.1)", "lpips_vgg", "lpips-v0.1-vgg.pth"),
+    ),
+    "raft_large": Published(
+        _TORCHVISION + "raft_large_C_T_SKHT_V2-ff5fadd5.pth",
+        "ff5fadd56d26b40647388883af1547351ea17868b765c05b27231e72dd16a322",
+        *(21_106_607, _BSD, "motion, fine"),
+    ),
+    "raft_small": Published(
+        _TORCHVISION + "raft_small_C_T_V2-01064c6d.pth",
+        "01064c6dba73b0fc9fc8edf772248560a00a3acfd62ac6677e9eeebad9680e27",
+        *(4_006_189, _BSD, "motion, quick"),
+    ),
+    "resnet101": Published(
+        _TORCHVISION + "resnet101-63fe2227.pth",
+        "63fe2227b86e8f1f2063f43a75c84d195911b6a0eace650907dd3dc62dd49a0a",
+        *(None, _BSD, "features of methods"),
+    ),
+    "resnet50": Published(
+        _TORCHVISION + "resnet50-0676ba61.pth",
+        "0676ba61b6795bbe1773cffd859882e5e297624d384b6993f7c9e683e722fb8a",
+        *(102_530_333, _BSD, "features of methods"),
+    ),
+    "squeezenet1_1": Published(
+        _TORCHVISION + "squeezenet1_1-b8a52dc0.pth",
+        "b8a52dc049b60e4b6ab68ad0df457362afab8b6304b2febdc1650a5dab4d7e7b",
+        *(4_958_839, _BSD, "lpips_squeeze, perceptual_distance"),
+    ),
+    "vgg16": Published(
+        _TORCHVISION + "vgg16-397923af.pth",
+        "397923af8e79cdbb6a7127f12361acd7a2f83e06b05044ddf496e83de57a5bf0",
+        *(553_433_881, _BSD, "lpips_vgg, top1, top5, losses"),
+    ),
+    "vgg19": Published(
+        _TORCHVISION + "vgg19-dcbb9e9d.pth",
+        "dcbb9e9dad569fff7a846263a77324fc34978fea2bfb039c012d710e1776ae44",
+        *(574_673_361, _BSD, "losses, features of methods"),
+    ),
+}
+"""Name -> the file. torchvision's licence is that of its code; the data behind a file may bind you further."""
+
+
+# --- Where they lie ---
+
+
+def folder() -> Path:
+    """Where weights are kept: $KINOCHROME_WEIGHTS, or this platform's place for a user's data."""
+    if chosen := os.environ.get("KINOCHROME_WEIGHTS"):
+        return Path(chosen).expanduser()
+    if sys.platform == "darwin":
+        data = Path.home() / "Library" / "Application Support"
+    elif sys.platform == "win32":
+        data = Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local"))
+    else:
+        data = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share")
+    return data / "kinochrome" / "weights"
+
+
+def published(name: str) -> Published:
+    """The catalogue's line of that name."""
+    if name not in CATALOGUE:
+        raise WeightsError(f"No weights are called {name!r}. There are: {', '.join(CATALOGUE)}.")
+    return CATALOGUE[name]
+
+
+def is_here(name: str) -> bool:
+    """Whether the file lies in the folder, complete as far as its size tells."""
+    line, path = published(name), folder() / published(name).file
+    return path.is_file() and line.size in (None, path.stat().st_size)
+
+
+def find(name: str) -> Path:
+    """The file of weights in the folder; where it is missing, the error says how to get it."""
+    line, path = published(name), folder() / published(name).file
+    if not is_here(name):
+        state = "not here" if not path.exists() else f"damaged: {path} has {path.stat().st_size} bytes"
+        raise WeightsError(
+            f"The weights {name} are {state}. `kinochrome weights get {name}` downloads them ({line.shown_size}; "
+            f"{line.licence}). Without a network, put {line.url} as {line.file} into {path.parent}."
+        )
+    return path
+
+
+# --- How they are got ---
+
+Report = Callable[[int, "int | None"], None]
+"""Called with the bytes that are here, and how many there will be, where the server says it."""
+
+
+def get(name: str, report: Report = lambda here, total: None) -> Path:
+    """The file of weights, downloaded into the folder unless it is there; a download that broke off goes on."""
+    line = published(name)
+    path = folder() / line.file
+    if path.is_file() and _digest(path) == line.sha256:
+        return path
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(path.name + ".part")
+    if not part.is_file() or _digest(part) != line.sha256:
+        _download(line, part, report)
+    if (digest := _digest(part)) != line.sha256:
+        part.unlink()
+        raise WeightsError(
+            f"What {line.url} sent is not the weights {name}: its sha256 is {digest}, not {line.sha256}. It was "
+            "deleted. Try once more; if it stays so, the published file has changed and must not be trusted."
+        )
+    part.replace(path)
+    return path
+
+
+def _download(line: Published, part: Path, report: Report) -> None:
+    """Writes what is missing behind what `part` already holds."""
+    start = part.stat().st_size if part.is_file() else 0
+    if line.size is not None and start >= line.size:
+        start = 0
+    request = urllib.request.Request(line.url, headers={"User-Agent": "kinochrome"})
+    if start:
+        request.add_header("Range", f"bytes={start}-")
+    try:
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            goes_on = answer.status == 206
+            here = start if goes_on else 0
+            length = answer.headers.get("Content-Length")
+            total = None if length is None else here + int(length)
+            if None not in (line.size, total) and total != line.size:
+                part.unlink(missing_ok=True)
+                raise WeightsError(f"{line.url} has {total} bytes, not {line.size}: it is not the file it was.")
+            with part.open("ab" if goes_on else "wb") as file:
+                while block := answer.read(1 << 20):
+                    file.write(block)
+                    here += len(block)
+                    report(here, total)
+    except urllib.error.HTTPError as error:
+        if error.code == 416:  # nothing lies behind what we hold, so that cannot be the file's beginning
+            part.unlink()
+        raise WeightsError(f"{line.url} cannot be downloaded: {error}. Try again later.") from error
+    except (OSError, http.client.HTTPException) as error:
+        raise WeightsError(f"{line.url} cannot be downloaded: {error}. Run the same again to go on.") from error
+    if total is not None and here < total:
+        raise WeightsError(f"{line.url} broke off after {here} of {total} bytes. Run the same again to go on.")
+
+
+def _digest(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+# --- Reading and writing ---
+
+
+@dataclass(frozen=True)
+class Header:
+    """What a checkpoint of ours says of itself."""
+
+    method: str
+    options: Mapping[str, Any]
+    """Those that the network was built with."""
+    licence: str
+    recipe: str
+    """How it was trained."""
+    data: str
+    """What it was trained on."""
+
+
+def write(path: Path, tensors: Mapping[str, torch.Tensor], header: Header) -> None:
+    """A `.safetensors` file, put in place only when it is whole."""
+    from safetensors.torch import save_file
+
+    words = {key: value if isinstance(value, str) else json.dumps(value) for key, value in asdict(header).items()}
+    part = path.with_name(path.name + ".part")
+    try:
+        save_file(
+            {name: tensor.contiguous() for name, tensor in tensors.items()}, part, {"format": str(FORMAT)} | words
+        )
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def read_header(path: Path) -> Header:
+    """What a `.safetensors` file of ours says of itself, without reading its tensors."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, "pt") as file:
+            words = dict(file.metadata() or {})
+    except (SafetensorError, OSError) as error:
+        raise WeightsError(f"{path} cannot be read as safetensors: {error}. Get it again.") from error
+    version = words.pop("format", "")
+    if version.isdecimal() and int(version) > FORMAT:
+        raise WeightsError(f"{path} is of format {version}; this version reads up to {FORMAT}. Update kinochrome.")
+    try:
+        return Header(**{**words, "options": json.loads(words["options"])})
+    except (KeyError, TypeError, ValueError) as error:
+        raise WeightsError(f"{path} has no header of Kinochrome's: {sorted(words) or 'it is empty'}.") from error
+
+
+def read(path: Path) -> dict[str, torch.Tensor]:
+    """The tensors of a `.safetensors` file, or of a `.pth` that holds nothing but tensors by name."""
+    import pickle
+
+    import torch
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        held = torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, EOFError, RuntimeError, SafetensorError, pickle.UnpicklingError) as error:
+        why = str(error).partition("\n")[0]
+        raise WeightsError(f"{path} cannot be read as weights: {why}. Get it again.") from error
+    if not isinstance(held, dict) or not all(isinstance(value, torch.Tensor) for value in held.values()):
+        inside = ", ".join(map(str, held)) if isinstance(held, dict) else type(held).__name__
+        raise WeightsError(f"{path} holds {inside[:200]}, not tensors by name: give the file of the network alone.")
+    return dict(held)
+
+
+def load(build: Callable[[], Network], source: str | Path, device: str = "cpu") -> Network:
+    """The network that `build` makes, with exactly the tensors of a file, for evaluation: no dropout, no gradients.
+
+    `source` is a name of the catalogue or a path. What `build` makes is never initialised, so that it must hold its
+    state in parameters and persistent buffers only.
+    """
+    import torch
+
+    path = find(source) if isinstance(source, str) else source
+    with torch.device("meta"):
+        network = build()
+    tensors = _fitted(network, read(path), path)
+    network.load_state_dict(tensors, strict=True, assign=True)
+    return network.eval().requires_grad_(False).to(device)
+
+
+def _fitted(network: nn.Module, given: dict[str, torch.Tensor], path: Path) -> dict[str, torch.Tensor]:
+    """The given tensors in the network's own types; names and shapes must be the network's."""
+    import torch
+
+    wanted = network.state_dict()
+    for name in wanted:
+        # Only training counts batches, and files from before PyTorch 0.4.1 do not.
+        if name.endswith(".num_batches_tracked"):
+            given.setdefault(name, torch.tensor(0))
+    missing = [name for name in wanted if name not in given]
+    foreign = [name for name in given if name not in wanted]
+    misshapen = [
+        f"{name} {tuple(given[name].shape)} instead of {tuple(tensor.shape)}"
+        for name, tensor in wanted.items()
+        if name in given and given[name].shape != tensor.shape
+    ]
+    faults = {"missing": missing, "unknown": foreign, "of another shape": misshapen}
+    if any(faults.values()):
+        listed = "; ".join(f"{len(names)} {kind}: {_few(names)}" for kind, names in faults.items() if names)
+        looks = architecture(given)
+        seen = f"It looks like {looks}. " if looks else ""
+        raise WeightsError(f"{path} does not fit {type(network).__name__}. {seen}Tensors {listed}.")
+    return {name: given[name].to(tensor.dtype) for name, tensor in wanted.items()}
+
+
+def _few(names: list[str]) -> str:
+    return ", ".join(names[:3]) + (", …" if len(names) > 3 else "")
+
+
+_SIGNS: tuple[tuple[str, str, tuple[int, ...]], ...] = (
+    ("VGG with batch normalisation", "features.1.running_mean", (64,)),
+    ("VGG-19", "features.34.weight", (512, 512, 3, 3)),
+    ("VGG-16", "features.28.weight", (512, 512, 3, 3)),
+    ("AlexNet", "features.10.weight", (256, 256, 3, 3)),
+    ("SqueezeNet 1.1", "features.12.expand3x3.weight", (256, 64, 3, 3)),
+    ("ResNet-152", "layer3.35.conv3.weight", (1024, 256, 1, 1)),
+    ("ResNet-101", "layer3.22.conv3.weight", (1024, 256, 1, 1)),
+    ("ResNet-50", "layer3.5.conv3.weight", (1024, 256, 1, 1)),
+    ("Inception v3 of torchvision", "AuxLogits.fc.weight", (1000, 768)),
+    ("Inception v3 of TensorFlow, for FID", "fc.weight", (1008, 2048)),
+    ("RAFT, large", "mask_predictor.conv.weight", (576, 256, 1, 1)),
+    ("RAFT, small", "update_block.recurrent_block.convgru1.convz.weight", (96, 242, 3, 3)),
+    ("RAFT as its authors name it, not as torchvision does", "module.fnet.conv1.weight", ()),
+    ("LPIPS's layers for AlexNet", "lin2.model.1.weight", (1, 384, 1, 1)),
+    ("LPIPS's layers for SqueezeNet", "lin6.model.1.weight", (1, 512, 1, 1)),
+    ("LPIPS's layers for VGG-16", "lin4.model.1.weight", (1, 512, 1, 1)),
+)
+"""Architecture, a tensor that tells it from those below, and that one's shape; () for any."""
+
+
+def architecture(tensors: Mapping[str, torch.Tensor]) -> str | None:
+    """Which public architecture tensors by name look like."""
+    for looks, name, shape in _SIGNS:
+        if name in tensors and shape in ((), tuple(tensors[name].shape)):
+            return looks
+    if tensors and all(name.startswith("module.") for name in tensors):
+        return "weights saved from DataParallel, with `module.` before each name"
+    return None

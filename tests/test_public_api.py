@@ -1,0 +1,59 @@
+"""What other programs rely on: the names of the package and the words of `colorize`."""
+
+from __future__ import annotations
+
+import inspect
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+import kinochrome
+from kinochrome import cli
+from kinochrome.plan import Job
+
+NAMES = (
+    *("Clip", "Frame", "KinochromeError", "Method", "Painted", "Reference", "Shot", "VideoInfo"),
+    *("colorize", "find_shots", "probe", "stream"),
+)
+
+SPELLED_OTHERWISE = {"reference": "references", "set_": "options", "from_": "start", "to": "stop"}
+"""The command's word -> the function's, where they differ."""
+
+FOR_THE_SCREEN = {"as_json"}
+
+
+def test_the_names() -> None:
+    assert kinochrome.__all__ == sorted(NAMES)
+    assert set(NAMES) < set(dir(kinochrome))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_name_loads_and_is_documented(name: str) -> None:
+    assert inspect.getdoc(getattr(kinochrome, name))
+
+
+def test_an_unknown_name_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="colourise"):
+        kinochrome.colourise  # noqa: B018
+
+
+def test_the_version_is_the_packages() -> None:
+    text = (Path(__file__).parent.parent / "pyproject.toml").read_text(encoding="utf-8")
+    assert f'version = "{kinochrome.__version__}"' in text
+
+
+def test_the_function_knows_every_word_of_the_command() -> None:
+    words = set(inspect.signature(cli.colorize).parameters) - FOR_THE_SCREEN
+    settings = {field.name for field in fields(Job)}
+    assert {SPELLED_OTHERWISE.get(word, word) for word in words} == settings
+
+
+def test_errors_are_one_family() -> None:
+    from kinochrome import errors
+
+    kinds = [kind for kind in vars(errors).values() if isinstance(kind, type) and kind is not errors.KinochromeError]
+    assert len(kinds) >= 5
+    codes = [kind.exit_code for kind in kinds]
+    assert all(issubclass(kind, kinochrome.KinochromeError) for kind in kinds)
+    assert len(set(codes)) == len(codes) and min(codes) > 2, "each has an exit code of its own"
