@@ -67,7 +67,8 @@ def _canvas(seed: int) -> list[np.ndarray]:
         return cv2.resize(grid, size, interpolation=cv2.INTER_CUBIC)
 
     light = 60 + 110 * blobs(24) + 30 * (blobs(6) - 0.5) + 12 * (blobs(2) - 0.5) + 40 * (seed % 2)
-    return [np.clip(plane, 20, 230).astype(np.uint8) for plane in (light, 128 + 50 * (blobs(20) - 0.5), 128 + 50 * (blobs(20) - 0.5))]
+    blue, red = (128 + 50 * (blobs(20) - 0.5) for _ in range(2))
+    return [np.clip(plane, 20, 230).astype(np.uint8) for plane in (light, blue, red)]
 
 
 def chroma_error(scene: Scene, film: Path, frames: range | None = None) -> float:

@@ -43,11 +43,12 @@ def test_version_and_help() -> None:
     for verb in ("colorize", "shots", "methods", "demo", "doctor", "Exit codes"):
         assert verb in shown.stdout.decode()
     shown = run("colorize", "--help").stdout.decode()
-    for word in (
-        "--method --reference --shots --project --fresh --overwrite --device --height --set --preset --encoder "
-        "--saturation --confidence --deinterlace --recolor --from --to --preview --json"
-    ).split():
-        assert word in shown
+    words = (
+        "method reference shots project fresh overwrite device height set preset encoder "
+        "saturation confidence deinterlace recolor from to preview json"
+    )
+    for word in words.split():
+        assert f"--{word}" in shown
     assert "kinochrome colorize film.mp4 colour.mp4 --reference still.png@0" in shown
 
 
@@ -95,7 +96,16 @@ def test_shots_are_listed_edited_and_read_back(scene: Scene, still: Path, tmp_pa
     assert (tmp_path / "shots.csv").read_text().splitlines() == lines
     # By hand: one shot out of two.
     (tmp_path / "shots.csv").write_text("shot,start,stop\n1,0,18\n")
-    done = run("colorize", scene.film, tmp_path / "a.mkv", "--reference", f"{still}@0", "--shots", tmp_path / "shots.csv", "--json")
+    done = run(
+        "colorize",
+        scene.film,
+        tmp_path / "a.mkv",
+        "--reference",
+        f"{still}@0",
+        "--shots",
+        tmp_path / "shots.csv",
+        "--json",
+    )
     assert len(json.loads(done.stdout.splitlines()[-1])["shots"]) == 1
 
 
@@ -124,7 +134,11 @@ def test_y4m_through_a_pipe(scene: Scene, still: Path, tmp_path: Path) -> None:
 
 def test_interlaced_film_is_refused_with_the_remedy(tmp_path: Path) -> None:
     film = make_film(
-        tmp_path / "i.mkv", grey_planes(6, (64, 96)), "yuv420p", "mpeg2video", options={"flags": "+ildct+ilme", "top": "1"}
+        tmp_path / "i.mkv",
+        grey_planes(6, (64, 96)),
+        "yuv420p",
+        "mpeg2video",
+        options={"flags": "+ildct+ilme", "top": "1"},
     )
     if not video.probe(film).interlaced:
         pytest.skip("this FFmpeg writes no interlaced MPEG-2")

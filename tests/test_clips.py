@@ -56,13 +56,11 @@ def test_fades_are_cut_to_what_the_shots_allow() -> None:
     assert [shot.fade for shot in shots] == [0, 2, 1, 0]
 
 
-def test_colours_come_back_only_where_a_later_reference_lies() -> None:
-    shot = Shot(0, 100)
-    pieces = clips.split([shot], 40)
-    assert [clips.needs_following(piece, [70], shot) for piece in pieces] == [True, True, False]
-    assert [clips.needs_following(piece, [0], shot) for piece in pieces] == [False, False, False]
-    back = clips.backward_piece(pieces[2], [70, 90])
-    assert (back.first, back.last) == (pieces[2].first, 71)
+def test_a_backward_piece_ends_at_its_first_reference() -> None:
+    piece = clips.split([Shot(0, 100)], 40)[2]
+    back = clips.backward_piece(piece, [0, 70, 90])
+    assert (back.first, back.last) == (piece.first, 71)
+    assert clips.backward_piece(piece, [0]) == piece
 
 
 def a_frame(luma: np.ndarray) -> Frame:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -121,7 +122,8 @@ def test_a_changed_reference_renders_only_its_shots_again(scene: Scene, tmp_path
     summary = colour(scene, tmp_path / "colour.mkv", [stills[0], f"{other}@20"], project=work, overwrite=True)
     after = {path.name: path.stat().st_mtime_ns for path in (work / "segments").iterdir()}
     assert summary.resumed == 20
-    assert {name for name in before if after.get(name) == before[name]} == {n for n in before if n.startswith("00000000")}
+    kept = {name for name in before if after.get(name) == before[name]}
+    assert kept == {name for name in before if name.startswith("00000000")}
     assert len(after) == len(before), "segments of the old reference are gone"
 
 
@@ -168,8 +170,8 @@ def test_parts_in_colour_are_left_as_they_are(tmp_path: Path) -> None:
     stills = [f"{scene.still(tmp_path, 0)}@0"]
     summary = colour(scene, tmp_path / "kept.mkv", stills)
     assert [shot.in_colour for shot in summary.shots] == [False, True]
-    own = decoded(scene.film)[20:]
-    assert all(all(map(np.array_equal, a, b)) for (_, a), (_, b) in zip(decoded(tmp_path / "kept.mkv")[20:], own, strict=True))
+    pairs = zip(decoded(tmp_path / "kept.mkv")[20:], decoded(scene.film)[20:], strict=True)
+    assert all(all(map(np.array_equal, a, b)) for (_, a), (_, b) in pairs)
     summary = colour(scene, tmp_path / "recoloured.mkv", stills, recolor=True)
     assert not any(shot.in_colour for shot in summary.shots)
 
@@ -191,7 +193,7 @@ def test_a_dissolve_does_not_pop(tmp_path: Path) -> None:
     assert [(shot.start, shot.stop) for shot in summary.shots] == [(0, 18), (18, 36)]
     film = decoded(tmp_path / "colour.mkv")
     assert len(film) == 36
-    steps = [np.abs(a[1].astype(float) - b[1]).mean() for (_, a), (_, b) in zip(film, film[1:], strict=False)]
+    steps = [np.abs(a[1].astype(float) - b[1]).mean() for (_, a), (_, b) in pairwise(film)]
     assert max(steps[11:24]) < 0.5 * sum(steps[11:24]), "the change is spread over the dissolve"
 
 
@@ -249,22 +251,22 @@ class TestBadInput:
         assert (tmp_path / "there.mkv").read_text() == "precious"
 
     def test_no_folder_for_the_target(self, scene: Scene, tmp_path: Path) -> None:
-        with pytest.raises(VideoError, match="does not exist. Create it"):
+        with pytest.raises(VideoError, match=r"does not exist. Create it"):
             colour(scene, tmp_path / "no" / "colour.mkv", [])
 
     def test_a_folder_that_cannot_be_written(self, scene: Scene, tmp_path: Path) -> None:
         blocked = tmp_path / "file"
         blocked.write_text("not a folder")
-        with pytest.raises(VideoError, match="cannot be written|is not a folder"):
+        with pytest.raises(VideoError, match=r"cannot be written|is not a folder"):
             colour(scene, tmp_path / "colour.mkv", both_stills(scene, tmp_path), project=blocked / "work")
 
     def test_no_reference(self, scene: Scene, tmp_path: Path) -> None:
-        with pytest.raises(MethodError, match="needs a reference, and shot 1, 2.*--reference"):
+        with pytest.raises(MethodError, match=r"needs a reference, and shot 1, 2.*--reference"):
             colour(scene, tmp_path / "colour.mkv", [])
 
     def test_a_reference_beyond_the_end(self, scene: Scene, tmp_path: Path) -> None:
         still = scene.still(tmp_path, 0)
-        with pytest.raises(HintError, match="frame 36 lies beyond the end.*0 to 35"):
+        with pytest.raises(HintError, match=r"frame 36 lies beyond the end.*0 to 35"):
             colour(scene, tmp_path / "colour.mkv", [f"{still}@36"])
         with pytest.raises(HintError, match="beyond the end"):
             colour(scene, tmp_path / "colour.mkv", [f"{still}@00:01:00"])

@@ -44,7 +44,7 @@ def test_a_newer_project_is_refused(tmp_path: Path) -> None:
     project.save(a_project(), tmp_path)
     data = json.loads((tmp_path / "project.json").read_text())
     (tmp_path / "project.json").write_text(json.dumps({**data, "version": project.VERSION + 1}))
-    with pytest.raises(ProjectError, match="newer Kinochrome.*--fresh"):
+    with pytest.raises(ProjectError, match=r"newer Kinochrome.*--fresh"):
         project.load(tmp_path)
 
 
@@ -74,7 +74,10 @@ def test_removing_leaves_what_is_not_ours(tmp_path: Path) -> None:
 
 
 def test_a_folder_has_one_worker_at_a_time(tmp_path: Path) -> None:
-    code = "import sys, pathlib\nfrom kinochrome import project\nwith project.locked(pathlib.Path(sys.argv[1])): print('in')"
+    code = (
+        "import sys, pathlib\nfrom kinochrome import project\n"
+        "with project.locked(pathlib.Path(sys.argv[1])): print('in')"
+    )
     with project.locked(tmp_path):
         other = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True)
         assert "Another run is at work" in other.stderr

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 
 from . import clips, methods
+from .clips import Piece
 from .errors import MethodError
 from .segments import Carried, Handover
-from .types import Clip, Method, Painted, VideoInfo
+from .types import Clip, Method, Painted, Reference, Shot, VideoInfo
 
 Size = tuple[int, int]
 
@@ -104,6 +105,72 @@ def run(
         said.append(painted)
         carried.append(keep)
     return Outcome(tuple(said), tuple(carried))
+
+
+class Kept(Protocol):
+    """Where brought-back colours are kept by the number of the piece that they end; a dict is one."""
+
+    def get(self, number: int) -> Handover | None: ...
+
+    def __setitem__(self, number: int, handover: Handover) -> None: ...
+
+
+def bring_back(
+    pieces: Sequence[Piece],
+    number: int,
+    placed: Sequence[int],
+    run_piece: Callable[[Piece, Handover | None], Outcome],
+    kept: Kept,
+) -> Handover | None:
+    """What the pieces after this one, run backward from a later reference, say of its last frame.
+
+    None where no reference (`placed` are their frames) lies later in the same shot. `run_piece` colours a piece given
+    what follows it.
+    """
+    piece = pieces[number]
+    later = [one for one in range(number + 1, len(pieces)) if pieces[one].shot == piece.shot]
+    holding = [one for one in later if any(pieces[one].start <= frame < pieces[one].last for frame in placed)]
+    if not holding:
+        return None
+    if (stored := kept.get(number)) is not None:
+        return stored
+    # From the first piece that holds a reference, its colours are handed back from piece to piece.
+    handover = None
+    for one in range(holding[0], number, -1):
+        back = clips.backward_piece(pieces[one], placed)
+        handover = Handover(boundary=run_piece(back, handover).boundary(back.overlap - 1))
+        kept[one - 1] = handover
+    return handover
+
+
+def colour_shot(
+    steps: tuple[Step, ...],
+    shot: Shot,
+    longest: int,
+    lightness: Callable[[Size, int, int], torch.Tensor],
+    references: Callable[[Size], Sequence[Reference]],
+) -> Iterator[Painted]:
+    """Colours one shot in memory, piece by piece, as the film's own path does with its project folder.
+
+    `lightness(size, first, last)` gives (T, 1, h, w); `references(size)` all of the shot's.
+    """
+    pieces = clips.split([shot], min(longest, *(step.method.longest for step in steps)))
+    placed = [reference.frame for reference in references(steps[0].size) if reference.frame is not None]
+
+    def run_piece(piece: Piece, before: Handover | None, after: Handover | None) -> Outcome:
+        def clip(size: Size) -> Clip:
+            near = clips.near(references(size), piece.first, piece.last)
+            return Clip(piece.first, piece.overlap, lightness(size, piece.first, piece.last), near)
+
+        return run(steps, clip, before, after, lambda share: None)
+
+    before: Handover | None = None
+    kept: dict[int, Handover] = {}
+    for number, piece in enumerate(pieces):
+        after = bring_back(pieces, number, placed, lambda back, following: run_piece(back, None, following), kept)
+        outcome = run_piece(piece, before, after)
+        before = Handover(boundary=outcome.boundary(-1), carried=outcome.carried)
+        yield from outcome.said[-1][piece.overlap :]
 
 
 def _drain(step: Step, clip: Clip, tell: Callable[[], None]) -> tuple[list[Painted], Carried]:

@@ -76,9 +76,7 @@ def colorize(
         ),
     ] = None,
     shots: Annotated[Path | None, typer.Option(help="CSV or EDL of `kinochrome shots`, edited by hand.")] = None,
-    project: Annotated[
-        Path | None, typer.Option(help="Keep the work here. [TARGET.kinochrome, then removed]")
-    ] = None,
+    project: Annotated[Path | None, typer.Option(help="Keep the work here. [TARGET.kinochrome, then removed]")] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Forget what an earlier run has done.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing target.")] = False,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
@@ -89,9 +87,7 @@ def colorize(
     preset: Annotated[
         str | None, typer.Option(help="web, archive, h265, av1, prores, dnxhr, … [by the target's suffix]")
     ] = None,
-    encoder: Annotated[
-        list[str] | None, typer.Option(help="KEY=VALUE for the encoder, for instance crf=14.")
-    ] = None,
+    encoder: Annotated[list[str] | None, typer.Option(help="KEY=VALUE for the encoder, for instance crf=14.")] = None,
     saturation: Annotated[float, typer.Option(help="1 leaves colours as they are.")] = 1.0,
     confidence: Annotated[Path | None, typer.Option(help="Write how sure the colours are, as a grey film.")] = None,
     deinterlace: Annotated[bool, typer.Option("--deinterlace", help="For interlaced sources.")] = False,

@@ -87,11 +87,6 @@ def split(shots: Sequence[Shot], longest: int, overlap: int = OVERLAP) -> list[P
     return pieces
 
 
-def needs_following(piece: Piece, frames_with_reference: Sequence[int], shot: Shot) -> bool:
-    """A later reference of the shot lies beyond this piece, so its colours must be brought back first."""
-    return any(piece.last <= frame < shot.stop for frame in frames_with_reference)
-
-
 def backward_piece(piece: Piece, frames_with_reference: Sequence[int]) -> Piece:
     """The part of a piece that brings a later reference's colours back to its head: up to its first reference."""
     inside = [frame for frame in frames_with_reference if piece.start <= frame < piece.last]
@@ -174,10 +169,10 @@ def reference(picture: np.ndarray, size: tuple[int, int], how: Fit, film: Frame 
 
 def near(references: Sequence[Reference], first: int, last: int) -> tuple[Reference, ...]:
     """The references that a piece is shown: all inside, the nearest outside on each side, all without a place."""
-    placed = sorted((r for r in references if r.frame is not None), key=lambda r: r.frame or 0)
-    before = [r for r in placed if r.frame < first][-NEIGHBOURS:]
-    inside = [r for r in placed if first <= r.frame < last]
-    after = [r for r in placed if r.frame >= last][:NEIGHBOURS]
+    placed = sorted(((r.frame, r) for r in references if r.frame is not None), key=lambda one: one[0])
+    before = [r for frame, r in placed if frame < first][-NEIGHBOURS:]
+    inside = [r for frame, r in placed if first <= frame < last]
+    after = [r for frame, r in placed if frame >= last][:NEIGHBOURS]
     return tuple(before + inside + after + [r for r in references if r.frame is None])
 
 

@@ -53,7 +53,8 @@ def method_text(name: str) -> str:
 def _values(hint: Any) -> str:
     if get_origin(hint) is Literal:
         return " | ".join(map(str, get_args(hint)))
-    return {int: "a whole number", float: "a number", bool: "true or false"}.get(hint, getattr(hint, "__name__", str(hint)))
+    words = {int: "a whole number", float: "a number", bool: "true or false"}
+    return words.get(hint, getattr(hint, "__name__", str(hint)))
 
 
 def _field_docstrings(kind: type) -> dict[str, str]:

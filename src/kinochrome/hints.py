@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -64,10 +64,10 @@ def place(
 def assign(hints: Sequence[ReferenceHint], shots: Sequence[Shot], thumbnails: np.ndarray) -> list[list[Serving]]:
     """For each shot the references that serve it: its own, else those without a place, else the most alike."""
     anywhere = [hint for hint in hints if hint.frame is None and hint.shot is None]
-    placed = [hint for hint in hints if hint.frame is not None]
+    placed = [(hint.frame, hint) for hint in hints if hint.frame is not None]
     result = []
     for number, shot in enumerate(shots, 1):
-        own = [Serving(h, h.frame, "its own frame") for h in placed if shot.start <= (h.frame or 0) < shot.stop]
+        own = [Serving(h, h.frame, "its own frame") for frame, h in placed if shot.start <= frame < shot.stop]
         own += [Serving(h, None, "given for this shot") for h in hints if h.shot == number]
         if not own:
             own = [Serving(h, None, "given for the whole film") for h in anywhere]
@@ -77,10 +77,10 @@ def assign(hints: Sequence[ReferenceHint], shots: Sequence[Shot], thumbnails: np
     return result
 
 
-def _borrowed(placed: Sequence[ReferenceHint], shot: Shot, thumbnails: np.ndarray) -> Serving:
+def _borrowed(placed: Sequence[tuple[int, ReferenceHint]], shot: Shot, thumbnails: np.ndarray) -> Serving:
     """The reference whose frame looks most like the shot's middle; of equals the nearest in time."""
     middle = (shot.start + shot.stop) // 2
-    nearest_first = sorted(placed, key=lambda hint: abs((hint.frame or 0) - middle))
-    index, likeness = most_alike(thumbnails[middle], thumbnails[[hint.frame for hint in nearest_first]])
-    hint = nearest_first[index]
-    return Serving(replace(hint), None, f"borrowed from frame {hint.frame}, likeness {likeness:.2f}")
+    nearest_first = sorted(placed, key=lambda one: abs(one[0] - middle))
+    index, likeness = most_alike(thumbnails[middle], thumbnails[[frame for frame, _ in nearest_first]])
+    frame, hint = nearest_first[index]
+    return Serving(hint, None, f"borrowed from frame {frame}, likeness {likeness:.2f}")

@@ -80,8 +80,11 @@ def colorize(job: Job, report: Report = lambda event, data: None) -> Summary:
 def _workplace(job: Job) -> Iterator[Job]:
     """The project folder, held by this run alone; gone once the film stands, or if nothing was begun in it."""
     if str(job.target) == "-" and job.project is None:
-        # Whoever reads the pipe is gone when it breaks: there is nothing to resume, and no target to put the work beside.
-        with TemporaryDirectory(prefix="kinochrome-") as folder, _workplace(replace(job, project=Path(folder))) as inner:
+        # Whoever reads the pipe is gone when it breaks: nothing to resume, and no target to put the work beside.
+        with (
+            TemporaryDirectory(prefix="kinochrome-") as folder,
+            _workplace(replace(job, project=Path(folder))) as inner,
+        ):
             yield inner
         return
     piped = str(job.source) == "-"
@@ -225,25 +228,14 @@ def _colour(plan: Plan, number: int, shelf: Shelf, report: Report) -> tuple[list
 
 def _bring_back(plan: Plan, number: int, shelf: Shelf, report: Report) -> Handover | None:
     """What the pieces after this one, run backward from a later reference, say of its last frame."""
-    piece = plan.pieces[number]
-    placed = [serving.frame for serving in plan.servings[piece.shot] if serving.frame is not None]
-    if not clips.needs_following(piece, placed, plan.shots[piece.shot]):
-        return None
-    path = plan.path(number, ".following.safetensors")
-    if (stored := segments.read(path)) is not None:
-        return stored
-    # Walk forward to the first piece that holds a reference, then hand its colours back from piece to piece.
-    holds = number + 1
-    while not any(plan.pieces[holds].start <= frame < plan.pieces[holds].last for frame in placed):
-        holds += 1
-    handover = None
-    for later in range(holds, number, -1):
-        back = clips.backward_piece(plan.pieces[later], placed)
-        report("backward", {"start": back.first, "stop": back.last})
-        outcome, _ = _run_chain(plan, back, shelf, None, handover, lambda event, data: None)
-        handover = Handover(boundary=outcome.boundary(back.overlap - 1))
-        segments.write(handover, plan.path(later - 1, ".following.safetensors"))
-    return handover
+
+    def run_piece(piece: Piece, after: Handover | None) -> chain.Outcome:
+        report("backward", {"start": piece.first, "stop": piece.last})
+        return _run_chain(plan, piece, shelf, None, after, lambda event, data: None)[0]
+
+    placed = [serving.frame for serving in plan.servings[plan.pieces[number].shot] if serving.frame is not None]
+    kept = segments.Kept(lambda one: plan.path(one, ".following.safetensors"))
+    return chain.bring_back(plan.pieces, number, placed, run_piece, kept)
 
 
 def _run_chain(

@@ -137,7 +137,7 @@ def prepare(job: Job, report: Report) -> Plan:
         )
     info = _preview_info(source) if job.preview else source
     encoding = video.encoding_for(job.target, info, job.preset, dict(job.encoder))
-    notes = list(video.check_streams(source, encoding))
+    video.check_streams(source, encoding)
     confidence = video.encoding_for(job.confidence, info) if job.confidence else None
     steps = chain.load(job.method, job.options, job.device, info, job.height)
     given = [hint for text in job.references for hint in project.parse_reference(text)]
@@ -153,7 +153,7 @@ def prepare(job: Job, report: Report) -> Plan:
     )
     project.open_folder(job.folder, folder_project, job.fresh)
     table, finder = _scan(source, job, folder_project.fingerprint, report)
-    notes += _held_notes(table, source)
+    notes = [*video.check_streams(source, encoding, table), *_held_notes(table, source)]
 
     found = shots.read_shots(job.shots, table, source) if job.shots else finder.shots(job.recolor)
     found = clips.without_bad_fades([replace(s, colour=s.colour and not job.recolor) for s in found])
@@ -215,7 +215,7 @@ def _scan(info: VideoInfo, job: Job, fingerprint: str, report: Report) -> tuple[
     partial = path.with_name("scan.partial.npz")
     np.savez(
         partial, key=key, pts=table.pts, keyframes=table.keyframes, stop_pts=table.stop_pts,
-        held=np.array(table.held, np.int64), **finder.arrays(),
+        held=np.array(table.held, np.int64), **finder.arrays(),  # type: ignore[arg-type]
     )  # fmt: skip
     partial.replace(path)
     return table, finder
@@ -241,7 +241,7 @@ def _within(
     found: list[Shot], serving: list[list[Serving]], span: tuple[int, int]
 ) -> list[tuple[int, Shot, tuple[Serving, ...]]]:
     """(number, shot, references) of what lies within the range, cut to it."""
-    kept = []
+    kept: list[tuple[int, Shot, tuple[Serving, ...]]] = []
     for number, (shot, servings) in enumerate(zip(found, serving, strict=True), 1):
         start, stop = max(shot.start, span[0]), min(shot.stop, span[1])
         if start < stop:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -57,6 +58,19 @@ def read(path: Path) -> Handover | None:
         _painted(tensors, "tail"),
         tensors["explained"],
     )
+
+
+@dataclass(frozen=True)
+class Kept:
+    """Handovers on disk by the number of their piece."""
+
+    path: Callable[[int], Path]
+
+    def get(self, number: int) -> Handover | None:
+        return read(self.path(number))
+
+    def __setitem__(self, number: int, handover: Handover) -> None:
+        write(handover, self.path(number))
 
 
 def _painted(tensors: dict[str, torch.Tensor], kind: str) -> tuple[Painted, ...]:

@@ -105,7 +105,7 @@ class Renderer:
         ab = np.stack(small[1:]) * np.float32(self.saturation)
         colour = cv2.split(wanted_chroma(small[0], ab, self.info))
         luma = self._reduced(frame.luma)
-        wanted = self._guided(small[0], colour, lightness_from_luma(luma, self.info))
+        wanted = guided(small[0], colour, lightness_from_luma(luma, self.info))
         return self._luma(frame), *fitted_chroma(luma, wanted, self.info, self.encoding.depth)
 
     def paste(self, frame: Frame, ab: torch.Tensor, where: torch.Tensor, base: Planes) -> Planes:
@@ -176,24 +176,6 @@ class Renderer:
         down, across = self._down.kernel(small.shape[0]), self._across.kernel(small.shape[1])
         return cv2.sepFilter2D(small, -1, across, down, borderType=cv2.BORDER_REPLICATE)
 
-    def _guided(self, lightness: np.ndarray, colour: Sequence[np.ndarray], guide: np.ndarray) -> Chroma:
-        """Normal Cb and Cr at the chroma grid: small lightness and chroma (h, w) led by the grid's own lightness.
-
-        A fast guided filter (He and Sun, 2015) that interpolates: the intercepts are those of the pixels, not of
-        their windows' means, so that what is small is met. No result leaves the range of the pixels around it.
-        """
-        size, around = (self._across.count, self._down.count), np.ones((3, 3), np.uint8)
-        planes = []
-        for plane, slope in zip(colour, _slopes(lightness, colour), strict=True):
-            intercept = plane - slope * lightness
-            value = cv2.resize(slope, size, interpolation=cv2.INTER_CUBIC)
-            cv2.multiply(value, guide, dst=value)
-            cv2.add(value, cv2.resize(intercept, size, interpolation=cv2.INTER_CUBIC), dst=value)
-            cv2.max(value, cv2.resize(cv2.erode(plane, around), size), dst=value)
-            cv2.min(value, cv2.resize(cv2.dilate(plane, around), size), dst=value)
-            planes.append(value)
-        return planes[0], planes[1]
-
     def _reduced(self, plane: np.ndarray) -> np.ndarray:
         """A full-size plane (h, w) or (h, w, c), averaged around the places of the chroma samples."""
         down, across = self._down, self._across
@@ -211,6 +193,25 @@ class Renderer:
             for top in down.starts
         ]
         return _mean(rows)
+
+
+def guided(lightness: np.ndarray, colour: Sequence[np.ndarray], guide: np.ndarray) -> Chroma:
+    """Two planes (h, w) of colour at the size of `guide` (H, W), led by its lightness; `lightness` (h, w) is theirs.
+
+    A fast guided filter (He and Sun, 2015) that interpolates: the intercepts are those of the pixels, not of
+    their windows' means, so that what is small is met. No result leaves the range of the pixels around it.
+    """
+    size, around = guide.shape[::-1], np.ones((3, 3), np.uint8)
+    planes = []
+    for plane, slope in zip(colour, _slopes(lightness, colour), strict=True):
+        intercept = plane - slope * lightness
+        value = cv2.resize(slope, size, interpolation=cv2.INTER_CUBIC)
+        cv2.multiply(value, guide, dst=value)
+        cv2.add(value, cv2.resize(intercept, size, interpolation=cv2.INTER_CUBIC), dst=value)
+        cv2.max(value, cv2.resize(cv2.erode(plane, around), size), dst=value)
+        cv2.min(value, cv2.resize(cv2.dilate(plane, around), size), dst=value)
+        planes.append(value)
+    return planes[0], planes[1]
 
 
 def _box(plane: np.ndarray, top: int, left: int, extent: tuple[int, int], size: tuple[int, int]) -> np.ndarray:

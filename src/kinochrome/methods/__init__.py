@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from kinochrome.errors import MethodError
+from kinochrome.types import Method
 
 METHODS: dict[str, str] = {
     "flow": "carries the colours of references along the motion; no network, no weights",
@@ -18,7 +19,7 @@ METHODS: dict[str, str] = {
 _TRUTH = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
 
 
-def load(name: str) -> type:
+def load(name: str) -> type[Method]:
     """The class of a method: `kinochrome.methods.<name>`'s class of that name in CamelCase."""
     if name not in METHODS:
         raise MethodError(f"There is no method {name!r}{_closest(name, METHODS)}. `kinochrome methods` lists them all.")

@@ -34,6 +34,16 @@ METRICS: dict[str, str] = {
     "data_fidelity": "dB between the result and the draft that it made steady",
     "fade": "colourfulness lost in 100 frames that the truth does not lose",
     "bleed": "share of chroma edges that lie where the film has no edge",
+    "lpips_alex": "how unlike frames look to a network, as people judge it: LPIPS 0.1 with AlexNet",
+    "lpips_vgg": "the same with VGG-16",
+    "lpips_squeeze": "the same with SqueezeNet",
+    "lpips_u8raw": "lpips_alex as a known script prints it: fed 0..255 where -1..1 is meant (compatible, wrong)",
+    "fid_all_tf": "Fréchet Inception Distance over all clips, TensorFlow's weights: the usual one",
+    "fid_clip_tv": "FID a clip at a time with torchvision's weights, as ColorMNet's script prints it (compatible)",
+    "fid_all_tv": "the same over all clips, as DDColor's script prints it (compatible)",
+    "top1": "share of frames in which VGG-16 sees the same class as in the true ones",
+    "top5": "the same, among its five likeliest",
+    "perceptual_distance": "lpips_squeeze between the result and the draft that it made steady",
 }
 """Name -> what it is. `warp_error_lai` lives in the file whose name it begins with: `warp_error.py`."""
 

@@ -19,8 +19,8 @@ COLOURLESS = 0.01
 class Bleed(Metric):
     """Share 0..1 of chroma edges, weighted by their squares, that lie where the true film has no edge of lightness.
 
-    Saturation does not change it, so greying hides nothing; a grey frame has none. Real films have some: the truth's own
-    figure is the mark.
+    Saturation does not change it, so greying hides nothing; a grey frame has no figure. Real films have some: the
+    truth's own figure is the mark.
     """
 
     better = "truth"

@@ -27,7 +27,11 @@ class Cdc(Metric):
 
     def add(self, pair: Pair) -> float | None:
         now = histograms(pair.result)
-        apart = {step: divergence(self._recent[pair.index - step], now) for step in STEPS if pair.index - step in self._recent}
+        apart = {
+            step: divergence(self._recent[pair.index - step], now)
+            for step in STEPS
+            if pair.index - step in self._recent
+        }
         for step, figure in apart.items():
             self._sums[step] += figure
             self._pairs[step] += 1

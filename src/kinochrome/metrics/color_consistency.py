@@ -21,7 +21,6 @@ class ColorConsistency(Metric):
     needs: ClassVar = frozenset({"flow"})
 
     def of(self, pair: Pair) -> float | None:
-        drift, motion = pair.ab_drift, pair.moment.motion
-        if drift is None or motion is None:
+        if pair.motion is None:
             return None
-        return area_within(cv2.magnitude(*cv2.split(drift)), motion.seen)
+        return area_within(cv2.magnitude(*cv2.split(pair.ab_drift)), pair.motion.seen)

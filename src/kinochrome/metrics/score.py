@@ -69,25 +69,29 @@ class Pair:
         along_a, along_b = self.result.lab[1:] - self.truth.lab[1:]
         return cv2.magnitude(along_a, along_b)
 
+    @property
+    def motion(self) -> Motion | None:
+        """The true film's motion from the frame before; None where film or result has no such frame."""
+        return None if self.before is None else self.moment.motion
+
     @cached_property
-    def drift(self) -> np.ndarray | None:
-        """(h, w, 3) float32: the change of R'G'B' along the true motion, at the grid of the frame before."""
+    def drift(self) -> np.ndarray:
+        """(h, w, 3) float32: the change of R'G'B' along `motion` (there must be one), at the frame before's grid."""
         return self._drift("rgb")
 
     @cached_property
-    def quantised_drift(self) -> np.ndarray | None:
+    def quantised_drift(self) -> np.ndarray:
         """`drift` of 8-bit frames."""
         return self.drift if self.result.eight_bit else self._drift("quantised")
 
     @cached_property
-    def ab_drift(self) -> np.ndarray | None:
+    def ab_drift(self) -> np.ndarray:
         """(h, w, 2) float32: `drift` of a*, b*."""
         return self._drift("ab")
 
-    def _drift(self, kind: str) -> np.ndarray | None:
-        if self.before is None or self.moment.motion is None:
-            return None
-        return flow.warp(getattr(self.result, kind), self.moment.motion.forward) - getattr(self.before, kind)
+    def _drift(self, kind: str) -> np.ndarray:
+        assert self.motion is not None
+        return flow.warp(getattr(self.result, kind), self.motion.forward) - getattr(self.before, kind)
 
 
 class Truth:

@@ -10,7 +10,7 @@ import numpy as np
 from kinochrome import flow
 
 from .metric import Metric
-from .motion import agreeing, moving_as_one
+from .motion import Motion, agreeing, moving_as_one
 from .score import Pair
 
 
@@ -19,39 +19,43 @@ class AlongTrueMotion(Metric):
 
     needs: ClassVar = frozenset({"flow"})
 
+    def of(self, pair: Pair) -> float | None:
+        return None if pair.motion is None else self.change(pair, pair.motion)
+
+    def change(self, pair: Pair, motion: Motion) -> float | None:
+        """The figure of a frame that has one before it."""
+        raise NotImplementedError
+
 
 class WarpError(AlongTrueMotion):
     """Mean squared change of R'G'B' 0..1, over channels and the pixels that stay in sight, a pair of frames."""
 
-    def of(self, pair: Pair) -> float | None:
-        return None if pair.drift is None else _mean_square(pair.drift, pair.moment.motion.seen)
+    def change(self, pair: Pair, motion: Motion) -> float | None:
+        return _mean_square(pair.drift, motion.seen)
 
 
 class WarpErrorAb(AlongTrueMotion):
     """Mean squared change of a* and b*, over both and the same pixels."""
 
-    def of(self, pair: Pair) -> float | None:
-        return None if pair.ab_drift is None else _mean_square(pair.ab_drift, pair.moment.motion.seen)
+    def change(self, pair: Pair, motion: Motion) -> float | None:
+        return _mean_square(pair.ab_drift, motion.seen)
 
 
 class WarpErrorLai(AlongTrueMotion):
     """As Lai et al. 2018: 8-bit frames, pixels that leave the picture count, a pair that shows nothing counts 0."""
 
-    def of(self, pair: Pair) -> float | None:
-        if pair.quantised_drift is None:
-            return None
-        return _mean_square(pair.quantised_drift, pair.moment.motion.clear) or 0.0
+    def change(self, pair: Pair, motion: Motion) -> float:
+        return _mean_square(pair.quantised_drift, motion.clear) or 0.0
 
 
 class WarpErrorSurvey(AlongTrueMotion):
     """Mean length of the change of R'G'B' 0..1, not squared, over the pixels that Lai's mask keeps."""
 
-    def of(self, pair: Pair) -> float | None:
-        if pair.drift is None:
+    def change(self, pair: Pair, motion: Motion) -> float | None:
+        if not motion.clear.any():
             return None
-        length = cv2.sqrt(sum(channel * channel for channel in cv2.split(pair.drift)))
-        clear = pair.moment.motion.clear
-        return cv2.mean(length, clear)[0] if clear.any() else None
+        red, green, blue = cv2.split(pair.drift)
+        return cv2.mean(np.sqrt(red * red + green * green + blue * blue), motion.clear)[0]
 
 
 class WarpErrorVcgan(Metric):

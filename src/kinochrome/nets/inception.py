@@ -12,6 +12,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+Variant = Literal["torchvision", "tensorflow"]
+
 Kernel = int | tuple[int, int]
 
 Unit = tuple[str, int, Kernel]
@@ -129,8 +131,9 @@ def _mixed_7(inputs: int, pooling: str) -> Mixed:
 class Inception(nn.Module):
     """What Inception v3 sees in pictures (n, 3, h, w) scaled to -1..1; 299 x 299 in training, at least 75 x 75."""
 
-    def __init__(self, variant: Literal["torchvision", "tensorflow"]) -> None:
+    def __init__(self, variant: Variant) -> None:
         super().__init__()
+        self.variant: Variant = variant
         theirs = variant == "tensorflow"
         average = "average inside" if theirs else "average"
         self.Conv2d_1a_3x3 = Convolution(3, 32, 3, stride=2, pad=False)

@@ -1,0 +1,131 @@
+"""Warp errors: nothing along the motion, a known flicker by hand, and how the five scales relate."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from skimage.color import rgb2lab
+
+from kinochrome.metrics import METRICS
+from kinochrome.metrics.motion import Motion
+from kinochrome.metrics.picture import Picture
+from kinochrome.metrics.score import Moment, Pair, Score, Truth
+from kinochrome.metrics.warp_error import WarpErrorLai, WarpErrorVcgan
+
+from .clips import clip_figure, constant, flat, grey, noisy, panned, texture
+
+ALL = [name for name in METRICS if name.startswith("warp_error")]
+ALONG_TRUTH = [name for name in ALL if name != "warp_error_vcgan"]
+
+
+@pytest.mark.parametrize("name", ["warp_error", "warp_error_ab"])
+def test_a_pan_has_none(name: str) -> None:
+    film = panned(4)
+    assert clip_figure(name, film, film, x=-2) == 0
+    assert clip_figure(name, film, film, x=-1) > 0
+
+
+def test_the_border_that_leaves_counts_for_lai_only() -> None:
+    film = panned(4)
+    assert clip_figure("warp_error_lai", film, film, x=-2) > 0
+    assert clip_figure("warp_error_survey", film, film, x=-2) > 0
+
+
+def test_a_pan_by_estimated_motion_has_next_to_none() -> None:
+    film = panned(3)
+    truth, score = Truth("dis"), Score(["warp_error"])
+    for index, frame in enumerate(film):
+        moment = truth.show(index, frame)
+        score.add(moment, moment.picture)
+    still = clip_figure("warp_error", film, film, x=0)
+    assert score.finish()["warp_error"] < 0.03 * still
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_flicker_raises_it(name: str) -> None:
+    film = [texture()] * 4
+    figures = [clip_figure(name, noisy(film, size), film) for size in (2, 8, 32)]
+    assert 0 < figures[0] < figures[1] < figures[2]
+
+
+def test_a_known_flicker_by_hand() -> None:
+    film = [flat(100, 100, 100)] * 2
+    result = [flat(100, 100, 100), flat(130, 100, 60)]
+    red, blue = 30 / 255, 40 / 255
+    assert clip_figure("warp_error", result, film) == pytest.approx((red**2 + blue**2) / 3, rel=1e-5)
+    assert clip_figure("warp_error_lai", result, film) == pytest.approx((red**2 + blue**2) / 3, rel=1e-5)
+    assert clip_figure("warp_error_survey", result, film) == pytest.approx(np.hypot(red, blue), rel=1e-5)
+    ab = [rgb2lab(frame[:1, :1])[0, 0, 1:] for frame in result]
+    assert clip_figure("warp_error_ab", result, film) == pytest.approx(((ab[1] - ab[0]) ** 2).mean(), rel=1e-4)
+
+
+def test_light_does_not_count_for_ab() -> None:
+    film = [grey([texture()])[0], grey([texture() // 2])[0]]
+    assert clip_figure("warp_error", film, film) > 0.01
+    assert clip_figure("warp_error_ab", film, film) < 1e-6
+
+
+def with_both_motions(before: np.ndarray, after: np.ndarray, x: float) -> Pair:
+    first, second = Picture(before), Picture(after)
+    motions = [Motion(first, second, constant(x)) for _ in range(2)]
+    return Pair(Moment(1, second, motions[0]), second, first, None, motions[1])
+
+
+def test_vcgan_is_three_times_lai_where_masks_and_flows_are_equal() -> None:
+    pair = with_both_motions(texture(), noisy([texture()], 20)[0], x=0)
+    assert WarpErrorVcgan().of(pair) == pytest.approx(3 * WarpErrorLai().of(pair), rel=1e-6)
+
+
+def test_vcgan_warps_the_wrong_way() -> None:
+    film = panned(2)
+    true_way = with_both_motions(film[0], film[1], x=-2)
+    assert WarpErrorLai().of(true_way) < 0.2 * WarpErrorVcgan().of(true_way)
+    # By the flow back, the frame before does come to lie on this one, but for the border.
+    other_way = WarpErrorVcgan().of(with_both_motions(film[0], film[1], x=2))
+    assert other_way < 0.2 * WarpErrorVcgan().of(true_way)
+
+
+def test_vcgan_adds_flows_at_the_same_pixel() -> None:
+    first = Picture(texture(8, 10))
+    forward = np.zeros((8, 10, 2), np.float32)
+    forward[:, 5:] = (2, 0)
+    flows = [forward, -forward]
+    pair = Pair(Moment(1, first, None), first, first, None, Motion(first, first, lambda a, b: flows.pop(0)))
+    second = np.zeros((8, 10, 3))
+    columns = np.clip(np.arange(5, 10) + 2, 0, 9)
+    second[:, 5:] = (texture(8, 10)[:, columns].astype(float) - texture(8, 10)[:, 5:]) / 255
+    # Only the column left of the step is a motion boundary.
+    assert WarpErrorVcgan().of(pair) == pytest.approx((second**2).sum() / (8 * 9), rel=1e-4)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_no_frame_before_no_figure(name: str) -> None:
+    assert clip_figure(name, [texture()], [texture()]) is None
+
+
+def blind(first: Picture, second: Picture) -> np.ndarray:
+    """Both ways the same: nothing agrees."""
+    return np.full((*first.given.shape[:2], 2), 9, np.float32)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_a_pair_that_shows_nothing(name: str) -> None:
+    first = Picture(texture())
+    motion = Motion(first, first, blind)
+    pair = Pair(Moment(1, first, motion), first, first, None, motion)
+    metric = Score([name]).metrics[name]
+    assert metric.of(pair) == (0 if name == "warp_error_lai" else None)
+
+
+@pytest.mark.parametrize("name", ALONG_TRUTH)
+def test_the_motion_is_the_truths(name: str) -> None:
+    """A result that stands still over a moving film is wrong, however steady it looks."""
+    film = panned(3, step=4)
+    assert clip_figure(name, [film[0]] * 3, film, x=-4) > 2 * clip_figure(name, film, film, x=-4)
+
+
+def test_lai_sees_eight_bit_frames() -> None:
+    film = [flat(100, 100, 100)] * 2
+    result = [flat(0.5, 0.5, 0.5), flat(0.501, 0.5, 0.5)]
+    assert clip_figure("warp_error", result, film) == pytest.approx(0.001**2 / 3, rel=1e-2)
+    assert clip_figure("warp_error_lai", result, film) == 0
