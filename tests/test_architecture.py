@@ -23,7 +23,7 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
         "methods metrics sheet hints",
         "chain describe",
         "plan",
-        "pipeline stream",
+        "pipeline live",
         "api evaluate cluster training progress",
         "demo doctor",
         "cli studio",

@@ -13,7 +13,7 @@ from typing import Any
 
 _HOMES = {
     "colorize": "api",
-    "stream": "stream",
+    "stream": "live",
     "find_shots": "api",
     "probe": "video",
     "Clip": "types",

@@ -1,4 +1,4 @@
-"""Dense motion between lightness images at working size.
+"""Dense motion between lightness images at working size, and what two images have in common along it.
 
 A flow is float32 (h, w, 2): where in the second image a pixel of the first lies, in pixels (x, y) from where it is.
 Images are numpy float32, (h, w) or (h, w, channels).
@@ -10,6 +10,9 @@ import functools
 
 import cv2
 import numpy as np
+
+MINIMUM = 32
+"""Smaller images are padded to this many pixels a side before motion is searched."""
 
 
 class Motion:
@@ -24,12 +27,23 @@ class Motion:
         )
         for search in (self._from_rest, self._from_flow):
             search.setFinestScale(finest)
+            # Small, dense patches and no smoothing afterwards: sharper at moving edges, and half the time.
+            search.setPatchSize(6)
+            search.setPatchStride(3)
+            search.setVariationalRefinementIterations(0)
 
     def between(self, first: np.ndarray, second: np.ndarray, start: np.ndarray | None = None) -> np.ndarray:
         """The flow from `first` to `second` (uint8, see `visible`); `start` is a flow to search near as well."""
+        height, width = first.shape
+        down, right = max(0, MINIMUM - height), max(0, MINIMUM - width)
+        if down or right:
+            first, second = (np.pad(image, ((0, down), (0, right)), "edge") for image in (first, second))
+            start = None if start is None else np.pad(start, ((0, down), (0, right), (0, 0)), "edge")
         if start is None:
-            return self._from_rest.calc(first, second, None)
-        return self._from_flow.calc(first, second, start.copy())
+            found = self._from_rest.calc(first, second, None)
+        else:
+            found = self._from_flow.calc(first, second, start.copy())
+        return np.ascontiguousarray(found[:height, :width])
 
 
 def visible(lightness: np.ndarray) -> np.ndarray:
@@ -37,15 +51,33 @@ def visible(lightness: np.ndarray) -> np.ndarray:
     return np.clip(lightness * 2.55 + 0.5, 0, 255).astype(np.uint8)
 
 
-def warp(image: np.ndarray, flow: np.ndarray) -> np.ndarray:
-    """`image` seen from where `flow` starts, bilinear; outside the image its border is repeated."""
-    where = _grid(*flow.shape[:2]) + flow
-    return cv2.remap(image, where, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+def warp(image: np.ndarray, motion: np.ndarray) -> np.ndarray:
+    """`image` seen from where `motion` starts, bilinear; beyond its edge the edge goes on."""
+    return cv2.remap(image, _grid(*motion.shape[:2]) + motion, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
 
 
 def compose(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """The flow that follows `first`, then `second` from where it arrives."""
+    """The flow that follows `first`, then `second` from where that arrives."""
     return first + warp(second, first)
+
+
+def inside(motion: np.ndarray) -> np.ndarray:
+    """(h, w) bool: the flow arrives within the image."""
+    height, width = motion.shape[:2]
+    x, y = cv2.split(_grid(height, width) + motion)
+    return (x >= -0.5) & (x <= width - 0.5) & (y >= -0.5) & (y <= height - 0.5)
+
+
+def difference(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Mean absolute difference of lightness around each pixel."""
+    return cv2.blur(cv2.absdiff(first, second), (7, 7))
+
+
+def mismatch(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Like `difference`, but a pixel off in a fine texture costs nothing (after Birchfield and Tomasi 1998)."""
+    square = np.ones((3, 3), np.uint8)
+    beyond = np.maximum(first - cv2.dilate(second, square), cv2.erode(second, square) - first)
+    return cv2.blur(np.maximum(beyond, 0), (5, 5))
 
 
 @functools.lru_cache(maxsize=4)

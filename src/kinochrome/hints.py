@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 
 import numpy as np
 
@@ -24,12 +25,13 @@ class Serving:
     """For the report."""
 
 
-def frame_at(seconds: float, table: FrameTable, info: VideoInfo) -> int:
+def frame_at(seconds: Fraction, table: FrameTable, info: VideoInfo) -> int:
     """The frame on screen at a time from the film's first frame; beyond the end it is `len(table)`."""
-    pts = table.pts[0] + seconds / float(info.time_base)
+    pts = int(table.pts[0]) + seconds / info.time_base
     if pts >= table.stop_pts:
         return len(table)
-    return max(0, int(np.searchsorted(table.pts, pts + 0.5, side="right")) - 1)
+    # Times are written with few digits: half a tick early still means this frame.
+    return max(0, int(np.searchsorted(table.pts, int(pts + Fraction(1, 2)), side="right")) - 1)
 
 
 def place(
@@ -40,7 +42,7 @@ def place(
     taken: dict[int, ReferenceHint] = {}
     for hint in hints:
         if hint.seconds is not None:
-            hint = settled(hint, frame_at(float(hint.seconds), table, info))
+            hint = settled(hint, frame_at(hint.seconds, table, info))
         if hint.frame is not None:
             if hint.frame >= len(table):
                 raise HintError(

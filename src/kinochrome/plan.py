@@ -229,8 +229,8 @@ def _held_notes(table: FrameTable, info: VideoInfo) -> list[str]:
 
 
 def _range(job: Job, table: FrameTable, info: VideoInfo) -> tuple[int, int]:
-    start = 0 if job.start is None else hints.frame_at(float(job.start), table, info)
-    stop = len(table) if job.stop is None else hints.frame_at(float(job.stop), table, info)
+    start = 0 if job.start is None else hints.frame_at(job.start, table, info)
+    stop = len(table) if job.stop is None else hints.frame_at(job.stop, table, info)
     if start >= stop:
         seconds = float((table.stop_pts - table.pts[0]) * info.time_base)
         raise VideoError(f"--from and --to leave no frame of {info.path.name}, which is {seconds:.2f} seconds long.")

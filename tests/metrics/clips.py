@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 
 import cv2
 import numpy as np
@@ -10,8 +10,6 @@ import numpy as np
 from kinochrome.metrics.motion import Motion
 from kinochrome.metrics.picture import Picture
 from kinochrome.metrics.score import Moment, Pair, Score
-
-Estimate = Callable[[Picture, Picture], np.ndarray]
 
 
 def texture(height: int = 48, width: int = 64, seed: int = 0) -> np.ndarray:
@@ -40,29 +38,28 @@ def grey(frames: Iterable[np.ndarray]) -> list[np.ndarray]:
     return [frame.mean(axis=2, keepdims=True).astype(np.uint8).repeat(3, 2) for frame in frames]
 
 
-def constant(x: float, y: float = 0.0) -> Estimate:
-    """A flow that is (x, y) everywhere from a frame to the next, and opposite the other way round."""
-    calls: list[Picture] = []
-
-    def estimate(first: Picture, second: Picture) -> np.ndarray:
-        calls.append(first)
-        sign = 1 if len(calls) % 2 else -1  # forward is asked for first
-        return np.full((*first.given.shape[:2], 2), (sign * x, sign * y), np.float32)
-
-    return estimate
+def known(first: Picture, second: Picture, forward: np.ndarray, backward: np.ndarray) -> Motion:
+    """A motion whose flows are given."""
+    return Motion(first, second, lambda start, _: forward if start is first else backward)
 
 
-def moments(truth: Sequence[np.ndarray], estimates: Callable[[], Estimate], start: int = 0) -> list[Moment]:
-    """The true film with motions that are known."""
+def moved(first: Picture, second: Picture, x: float, y: float = 0) -> Motion:
+    """Everything moves by (x, y)."""
+    forward = np.full((*first.given.shape[:2], 2), (x, y), np.float32)
+    return known(first, second, forward, -forward)
+
+
+def moments(truth: Sequence[np.ndarray], x: float = 0) -> list[Moment]:
+    """The true film, which moves x pixels to the right a frame."""
     pictures = [Picture(frame) for frame in truth]
-    motions = [None, *(Motion(a, b, estimates()) for a, b in zip(pictures, pictures[1:], strict=False))]
-    return [Moment(start + k, picture, motion) for k, (picture, motion) in enumerate(zip(pictures, motions, strict=True))]
+    motions = [None, *(moved(*both, x) for both in zip(pictures, pictures[1:], strict=False))]
+    return [Moment(k, *both) for k, both in enumerate(zip(pictures, motions, strict=True))]
 
 
 def clip_figure(name: str, results: Sequence[np.ndarray], truth: Sequence[np.ndarray], x: float = 0) -> float | None:
     """A metric of a clip whose true motion is x pixels a frame to the right."""
     score = Score([name])
-    for moment, result in zip(moments(truth, lambda: constant(x)), results, strict=True):
+    for moment, result in zip(moments(truth, x), results, strict=True):
         score.add(moment, result)
     return score.finish()[name]
 

@@ -8,23 +8,23 @@ from kinochrome.errors import MethodError
 from kinochrome.metrics.psnr import Psnr
 from kinochrome.metrics.score import Score
 
-from .clips import constant, moments, noisy, pair_of, texture
+from .clips import moments, noisy, pair_of, texture
 
 
 def test_against_the_draft_not_the_truth() -> None:
     truth, draft = [texture()], [texture(seed=5)]
     result = noisy(draft, 10)
     score = Score(["data_fidelity"])
-    score.add(moments(truth, lambda: constant(0))[0], result[0], draft[0])
+    score.add(moments(truth)[0], result[0], draft[0])
     assert score.finish()["data_fidelity"] == Psnr().of(pair_of(result[0], draft[0]))
 
 
 def test_the_draft_itself_counts_a_hundred() -> None:
     score = Score(["data_fidelity"])
-    moment = moments([texture()], lambda: constant(0))[0]
+    moment = moments([texture()])[0]
     assert score.add(moment, texture(seed=5), texture(seed=5)) == {"data_fidelity": 100}
 
 
 def test_without_a_draft() -> None:
     with pytest.raises(MethodError, match="data_fidelity.*draft"):
-        Score(["data_fidelity"]).add(moments([texture()], lambda: constant(0))[0], texture())
+        Score(["data_fidelity"]).add(moments([texture()])[0], texture())

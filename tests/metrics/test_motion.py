@@ -10,7 +10,7 @@ from kinochrome.errors import MethodError
 from kinochrome.metrics.motion import FLOWS, Motion, agreeing, estimate_by, moving_as_one
 from kinochrome.metrics.picture import Picture
 
-from .clips import constant, panned, texture
+from .clips import known, moved, panned, texture
 
 
 def smooth_flow(seed: int, size: float, shape: tuple[int, int] = (12, 14)) -> np.ndarray:
@@ -48,9 +48,7 @@ def clear_by_hand(forward: np.ndarray, backward: np.ndarray) -> np.ndarray:
 def test_the_mask_is_lais(seed: int, size: float) -> None:
     forward = smooth_flow(seed, size) + np.float32(3)
     backward = -forward + smooth_flow(seed + 9, 0.5)
-    picture = Picture(texture(12, 14))
-    flows = [forward, backward]
-    motion = Motion(picture, picture, lambda first, second: flows.pop(0))
+    motion = known(Picture(texture(12, 14)), Picture(texture(12, 14)), forward, backward)
     expected = clear_by_hand(forward, backward)
     assert 0.02 < expected.mean() < 0.98
     # cv2's remap places pixels to 1/32: a rare one on the threshold may fall on the other side.
@@ -72,8 +70,7 @@ def test_a_motion_boundary_is_left_out() -> None:
 
 
 def test_pixels_that_leave_the_picture_are_not_seen() -> None:
-    picture = Picture(texture(6, 8))
-    motion = Motion(picture, picture, constant(-3, 1))
+    motion = moved(Picture(texture(6, 8)), Picture(texture(6, 8)), -3, 1)
     assert motion.clear.all()
     assert motion.seen.tolist() == [[0, 0, 0, 1, 1, 1, 1, 1]] * 5 + [[0] * 8]
 

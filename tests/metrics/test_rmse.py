@@ -11,7 +11,9 @@ from .clips import clip_figure, flat, noisy, pair_of, texture
 
 
 def test_by_hand() -> None:
-    assert Rmse().of(pair_of(flat(110, 100, 100), flat(100, 100, 100))) == pytest.approx((100 / 3) ** 0.5 / 255, rel=1e-5)
+    assert Rmse().of(pair_of(flat(110, 100, 100), flat(100, 100, 100))) == pytest.approx(
+        (100 / 3) ** 0.5 / 255, rel=1e-5
+    )
 
 
 def test_against_numpy() -> None:

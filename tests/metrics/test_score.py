@@ -8,13 +8,15 @@ import numpy as np
 import pytest
 
 from kinochrome.errors import MethodError, VideoError
-from kinochrome.metrics import METRICS
+from kinochrome.metrics import METRICS, load
 from kinochrome.metrics.picture import Picture
 from kinochrome.metrics.score import Score, Truth
 
 from .clips import noisy, panned, texture
 
-DRAFTLESS = [name for name in METRICS if name != "data_fidelity"]
+PIXELS = [name for name in METRICS if not any(need.startswith("weights:") for need in load(name).needs)]
+"""What needs no network."""
+DRAFTLESS = [name for name in PIXELS if "draft" not in load(name).needs]
 
 
 def shown(film: list[np.ndarray], score: Score, indices: range) -> list[dict[str, float | None]]:
@@ -25,12 +27,12 @@ def shown(film: list[np.ndarray], score: Score, indices: range) -> list[dict[str
 def test_every_metric_of_a_result_and_of_the_truth() -> None:
     film = panned(6)
     result = noisy(film, 8)
-    truth, scores = Truth(), {name: Score(METRICS) for name in ("result", "truth")}
+    truth, scores = Truth(), {name: Score(PIXELS) for name in ("result", "truth")}
     for index, (true, frame) in enumerate(zip(film, result, strict=True)):
         moment = truth.show(index, true)
         by_frame = scores["result"].add(moment, frame, draft=true)
         scores["truth"].add(moment, moment.picture, draft=moment.picture)
-    assert set(by_frame) == set(METRICS)
+    assert set(by_frame) == set(PIXELS)
     assert all(isinstance(figure, float) for figure in by_frame.values()), by_frame
     figures, own = scores["result"].finish(), scores["truth"].finish()
     assert all(figure is not None and np.isfinite(figure) for figure in figures.values()), figures

@@ -47,7 +47,8 @@ def _parse(where: str, text: str, kind: Any) -> Any:
     if typing.get_origin(kind) is typing.Literal:
         choices = typing.get_args(kind)
         if text not in choices:
-            raise MethodError(f"{where}={text} is unknown{_closest(text, choices)}. Choose one of: {', '.join(choices)}.")
+            listed = ", ".join(choices)
+            raise MethodError(f"{where}={text} is unknown{_closest(text, choices)}. Choose one of: {listed}.")
         return text
     if kind is bool:
         if text.lower() not in _TRUTH:

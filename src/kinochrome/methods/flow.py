@@ -1,15 +1,16 @@
 """Colours carried along the motion, from references at any frames: no network, no weights.
 
-Two sweeps go over the clip, forward and (where a colour source lies later) backward. In a sweep every frame has two candidates:
-the frame before it, warped (the chain), and the last reference, warped (direct). The direct flow is searched around the
-composition of all flows since, so it survives long motion, and the reference is sampled only once.
-Each pixel takes what its lightness agrees with; where neither explains it, colours of like lightness in the references step in.
+Two sweeps go over the clip, forward and (where a colour source lies later) backward. In a sweep every frame has two
+candidates: the frame before it, warped (the chain), and the last source, warped (direct). The direct flow is searched
+around the composition of all flows since, so it survives long motion, and the source is sampled only once.
+Each pixel takes what its lightness agrees with. What neither explains recalls colours from places of like lightness,
+texture and position. Where both sweeps have been, confidence and distance in time decide.
 """
 
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import cv2
@@ -20,34 +21,68 @@ from kinochrome import flow
 from kinochrome.errors import MethodError
 from kinochrome.types import Clip, Painted, Reference
 
+CELL = 8
+"""Recall works on one place in so many pixels, each way."""
+FORGETTING = 0.99
+"""Confidence that one step of the chain leaves."""
+GUESSED = 0.1
+"""Confidence of a recalled colour."""
+ENOUGH = 0.6
+"""From here on a place counts as explained."""
+
+Said = tuple[np.ndarray, np.ndarray]
+"""ab (h, w, 2) and confidence (h, w) of a frame."""
+
 
 @dataclass(frozen=True)
 class Options:
     """What can be set with `--set flow.OPTION=VALUE`."""
 
-    quality: Literal["fast", "best"] = "best"
-    """`best` searches motion at half the working size, `fast` at a quarter: about half the time, 1 dB less."""
+    quality: Literal["fast", "good", "best"] = "good"
+    """Motion is searched down to a quarter of the working size (`fast`), half of it (`good`) or all of it (`best`)."""
+
+
+@dataclass(frozen=True)
+class Cells:
+    """Places of one image that colours can be recalled from."""
+
+    features: np.ndarray
+    """(n, 6): lightness at three scales, texture, position."""
+    ab: np.ndarray
+    """(n, 2)"""
+    known: np.ndarray
+    """(n,) bool"""
+
+
+@dataclass(frozen=True)
+class Look:
+    """One frame as motion search (uint8) and as comparisons (float) see it."""
+
+    lightness: np.ndarray
+    picture: np.ndarray
 
 
 @dataclass(frozen=True)
 class Source:
-    """Known colours at one frame of the clip (index within the clip, may lie outside)."""
+    """Known colours at one frame; its index is within the clip and may lie outside."""
 
     frame: int
-    lightness: np.ndarray
+    look: Look
     ab: np.ndarray
     confidence: np.ndarray
+    cells: Cells
 
 
-@dataclass
+@dataclass(frozen=True)
 class State:
     """What a sweep knows of the frame it has reached."""
 
     ab: np.ndarray
     confidence: np.ndarray
-    source: Source | None = None
-    motion: np.ndarray | None = None
-    """From this frame to `source`."""
+    source: Source
+    motion: np.ndarray
+    """From this frame to the source's."""
+    cells: Cells = field(repr=False)
 
 
 class Flow:
@@ -60,173 +95,234 @@ class Flow:
 
     def __init__(self, options: Options, device: str = "cpu") -> None:
         self.options = options
-        self._motion = flow.Motion(finest=1 if options.quality == "best" else 2)
+        self._motion = flow.Motion({"best": 0, "good": 1, "fast": 2}[options.quality])
 
     def working_size(self, height: int, width: int) -> tuple[int, int]:
-        """Short side 240, never larger than the film."""
+        """The short side 240, never larger than the film."""
         scale = min(1.0, 240 / min(height, width))
         return max(1, round(height * scale)), max(1, round(width * scale))
 
     def colorize(self, clip: Clip) -> Generator[Painted, None, dict[str, torch.Tensor] | None]:
-        """One `Painted` a frame; carries the flow to the last reference to the next piece."""
-        if not clip.references and clip.previous is None and clip.following is None:
-            raise MethodError(
-                f"Method flow has no reference for frame {clip.start}. Give one: --reference PICTURE@{clip.start}."
-            )
-        film = [np.ascontiguousarray(frame[0].numpy()) for frame in clip.lightness]
-        palette = Palette(clip.references)
-        sources = self._sources(clip, film, palette)
+        """One `Painted` a frame; carries what the forward sweep knows of the last frame to the next piece."""
+        film = [_look(frame[0].numpy()) for frame in clip.lightness]
         last = len(film) - 1
-        backward: list[State] = []
+        photos = [_source(reference, 0) for reference in clip.references if reference.frame is None]
+        sources, carried = self._sources(clip, film, photos)
+        recall = [photo.cells for photo in photos]
+        backward: list[Said | None] = [None] * len(film)
         if any(source.frame > 0 for source in sources):
-            mirrored = [Source(last - s.frame, s.lightness, s.ab, s.confidence) for s in reversed(sources)]
-            backward = [state for state, _ in self._sweep(film[::-1], mirrored, None)][::-1]
-        carried = _unpack(clip.carried, sources)
+            mirrored = [replace(source, frame=last - source.frame) for source in sources]
+            for index, state in enumerate(self._sweep(film[::-1], mirrored, recall)):
+                backward[last - index] = None if state is None else (state.ab, state.confidence)
+        told = [source.frame for source in sources]
         state = None
-        for index, (state, _) in enumerate(self._sweep(film, sources, carried)):
-            painted = state if not backward else _blend(state, backward[index])
-            yield _painted(painted, film[index], palette)
-        return _pack(state, clip.start + last, clip)
+        for index, state in enumerate(self._sweep(film, sources, recall, carried)):
+            forward = None if state is None else (state.ab, state.confidence)
+            yield _blend(forward, backward[index], _share(index, told))
+        return None if state is None else _pack(state, clip.start)
 
-    def _sources(self, clip: Clip, film: list[np.ndarray], palette: Palette) -> list[Source]:
-        """All that has a place in time, in order."""
-        sources = [
-            Source(
-                reference.frame - clip.start,
-                np.ascontiguousarray(reference.lightness[0].numpy()),
-                _image(reference.ab),
-                np.ascontiguousarray(reference.confidence[0].numpy()),
-            )
-            for reference in clip.references
-            if reference.frame is not None
-        ]
-        known = {source.frame for source in sources}
-        neighbours = [(max(clip.overlap - 1, 0), clip.previous), (len(film) - 1, clip.following)]
-        for frame, painted in neighbours:
-            if painted is not None and frame not in known:
-                sources.append(Source(frame, film[frame], _image(painted.ab), painted.confidence[0].numpy()))
-                known.add(frame)
+    def _sources(self, clip: Clip, film: list[Look], photos: list[Source]) -> tuple[list[Source], State | None]:
+        """All that has a place in time, and the state that the piece before carried here."""
+        placed = [r for r in clip.references if r.frame is not None]
+        sources = [_source(reference, (reference.frame or 0) - clip.start) for reference in placed]
+        head = max(clip.overlap - 1, 0)
+        carried = _unpack(clip, film[head], sources)
+        for frame, painted in ((head, clip.previous), (len(film) - 1, clip.following)):
+            if painted is not None and not any(source.frame == frame for source in sources):
+                sources.append(_known(frame, film[frame], _image(painted.ab), painted.confidence[0].numpy()))
+        if not sources and photos:
+            sources.append(self._match(photos, film[0]))
         if not sources:
-            ab, confidence = palette.look_up(film[0])
-            sources.append(Source(0, film[0], ab, confidence))
-        return sorted(sources, key=lambda source: source.frame)
+            raise MethodError(
+                f"Method flow has nothing to take colours from at frame {clip.start}: give its shot a reference, "
+                f"for instance --reference PICTURE@{clip.start}."
+            )
+        return sorted(sources, key=lambda source: source.frame), carried
 
     def _sweep(
-        self, film: list[np.ndarray], sources: list[Source], carried: State | None
-    ) -> Iterator[tuple[State, int]]:
-        """States of all frames in order, told by the sources at or before each."""
+        self, film: list[Look], sources: list[Source], recall: list[Cells], carried: State | None = None
+    ) -> Iterator[State | None]:
+        """The state at every frame in order, told by the sources at or before it; None before the first."""
         at = {source.frame: source for source in sources}
-        earlier = [source for source in sources if source.frame < 0]
-        pictures = [flow.visible(frame) for frame in film]
-        state = carried or State(np.zeros((*film[0].shape, 2), np.float32), np.zeros(film[0].shape, np.float32))
-        if carried is None and earlier:
-            source = earlier[-1]
-            motion = self._motion.between(pictures[0], flow.visible(source.lightness))
-            state = self._fuse(film[0], state, None, State(state.ab, state.confidence, source, motion))
-        for index, picture in enumerate(pictures):
-            if index:
-                step = self._motion.between(picture, pictures[index - 1])
-                state = self._advance(film, index, step, state, picture)
-            if index in at:
+        before = [source for source in sources if source.frame < 0]
+        state = carried
+        if state is None and before:
+            state = self._enter(film[0], max(before, key=lambda source: source.frame), recall)
+        for index, look in enumerate(film):
+            if index and state is not None:
+                state = self._advance(film[index - 1], look, state, recall)
+            if index in at and not (carried is not None and index == 0):
                 state = _anchor(state, at[index])
-            yield state, index
+            yield state
 
-    def _advance(
-        self, film: list[np.ndarray], index: int, step: np.ndarray, state: State, picture: np.ndarray
-    ) -> State:
+    def _enter(self, look: Look, source: Source, recall: list[Cells]) -> State:
+        """The state at a clip's first frame from a source before the clip: one bold search."""
+        motion = self._motion.between(look.picture, source.look.picture)
+        candidate = _candidate(look, source.look, source.ab, source.confidence * 0.5, motion)
+        return _settle(look, [candidate], source, motion, [source.cells, *recall])
+
+    def _advance(self, before: Look, look: Look, state: State, recall: list[Cells]) -> State:
         """The state one frame on."""
-        motion = None
-        if state.source is not None and state.motion is not None:
-            start = flow.compose(step, state.motion)
-            motion = self._motion.between(picture, flow.visible(state.source.lightness), start)
-        return self._fuse(film[index], state, (film[index - 1], step), State(state.ab, state.confidence, state.source, motion))
+        step = self._motion.between(look.picture, before.picture)
+        motion = self._motion.between(look.picture, state.source.look.picture, flow.compose(step, state.motion))
+        source = state.source
+        candidates = [
+            _candidate(look, before, state.ab, state.confidence * FORGETTING, step),
+            _candidate(look, source.look, source.ab, source.confidence * 0.9, motion),
+        ]
+        return _settle(look, candidates, source, motion, [source.cells, *recall, state.cells])
 
-    def _fuse(
-        self, lightness: np.ndarray, before: State, step: tuple[np.ndarray, np.ndarray] | None, after: State
-    ) -> State:
-        """Chain and direct candidates, each pixel weighed by how well the lightness agrees."""
-        candidates = []
-        if step is not None:
-            previous, motion = step
-            error = _disagreement(lightness, flow.warp(previous, motion))
-            candidates.append((flow.warp(before.ab, motion), flow.warp(before.confidence, motion) * 0.998, error))
-        if after.source is not None and after.motion is not None:
-            error = _disagreement(lightness, flow.warp(after.source.lightness, after.motion))
-            ab, confidence = flow.warp(after.source.ab, after.motion), flow.warp(after.source.confidence, after.motion)
-            candidates.append((ab, confidence, error))
-        weights = [np.exp(-error / 2) * confidence + 1e-9 for _, confidence, error in candidates]
-        total = sum(weights)
-        ab = sum(candidate[0] * (weight / total)[..., None] for candidate, weight in zip(candidates, weights))
-        trust = sum(
-            candidate[1] * np.exp(-np.maximum(candidate[2] - 3, 0) / 10) * (weight / total)
-            for candidate, weight in zip(candidates, weights)
-        )
-        return State(ab, trust, after.source, after.motion)
+    def _match(self, photos: list[Source], look: Look) -> Source:
+        """Colours for a frame from pictures of the same things: the nearest in lightness, texture and place."""
+        motion = np.zeros((*look.lightness.shape, 2), np.float32)
+        nothing = Candidate(motion, np.zeros_like(look.lightness), *[np.full_like(look.lightness, x) for x in (99, 0)])
+        state = _settle(look, [nothing], photos[0], motion, [photo.cells for photo in photos])
+        return _known(0, look, state.ab, state.confidence)
 
 
-class Palette:
-    """What colours the references give to a lightness."""
+@dataclass(frozen=True)
+class Candidate:
+    """One way to explain a frame: warped colours and confidence, and how the lightness agrees."""
 
-    def __init__(self, references: tuple[Reference, ...]) -> None:
-        self._table = np.zeros((101, 2), np.float32)
-        weight = np.full(101, 1e-3, np.float32)
-        for reference in references:
-            level = np.clip(reference.lightness[0].numpy() + 0.5, 0, 100).astype(np.int64).ravel()
-            trust = reference.confidence[0].numpy().ravel()
-            weight += np.bincount(level, trust, 101).astype(np.float32)
-            for channel in range(2):
-                values = reference.ab[channel].numpy().ravel() * trust
-                self._table[:, channel] += np.bincount(level, values, 101).astype(np.float32)
-        table = cv2.GaussianBlur(self._table, (1, 0), 0.1, sigmaY=2) / cv2.GaussianBlur(weight[:, None], (1, 0), 0.1, sigmaY=2)
-        self._table = table
-
-    def look_up(self, lightness: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """(ab (h, w, 2), confidence (h, w), low) by lightness alone."""
-        level = np.clip(lightness + 0.5, 0, 100).astype(np.int64)
-        return self._table[level], np.full(lightness.shape, 0.1, np.float32)
+    ab: np.ndarray
+    confidence: np.ndarray
+    difference: np.ndarray
+    explained: np.ndarray
+    """(h, w), 0..1: 1 where nothing speaks against it."""
 
 
-def _anchor(state: State, source: Source) -> State:
-    """The state at a source's own frame."""
-    known = source.confidence[..., None]
-    ab = known * source.ab + (1 - known) * state.ab
-    motion = np.zeros((*source.confidence.shape, 2), np.float32)
-    return State(ab, np.maximum(source.confidence, state.confidence), source, motion)
+def _candidate(look: Look, other: Look, ab: np.ndarray, confidence: np.ndarray, motion: np.ndarray) -> Candidate:
+    layers = flow.warp(np.dstack([other.lightness, ab, confidence]), motion)
+    lightness, confidence = np.ascontiguousarray(layers[..., 0]), layers[..., 3]
+    explained = np.exp(flow.mismatch(look.lightness, lightness) * -0.4) * flow.inside(motion)
+    difference = flow.difference(look.lightness, lightness)
+    return Candidate(layers[..., 1:3], confidence * explained, difference, explained)
 
 
-def _disagreement(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    return cv2.blur(cv2.absdiff(first, second), (7, 7))
+def _settle(look: Look, candidates: list[Candidate], source: Source, motion: np.ndarray, recall: list[Cells]) -> State:
+    """Candidates weighed by how the lightness agrees; what none explains is recalled."""
+    weights = [np.exp(np.minimum(c.difference, 40) * -0.5) * (c.confidence + 1e-4) for c in candidates]
+    total = sum(weights)
+    ab = sum(c.ab * (weight / total)[..., None] for c, weight in zip(candidates, weights, strict=True))
+    confidence = sum(c.confidence * (weight / total) for c, weight in zip(candidates, weights, strict=True))
+    explained = np.maximum.reduce([c.explained for c in candidates])
+    ab = _recall(look, ab, explained, recall)
+    cells = _cells(look.lightness, ab, np.ones_like(explained))
+    return State(ab, np.maximum(confidence, GUESSED), source, motion, cells)
 
 
-def _blend(forward: State, backward: State) -> State:
-    """Both sides, each pixel by confidence."""
-    one, other = forward.confidence**4 + 1e-6, backward.confidence**4 + 1e-6
-    share = (one / (one + other))[..., None]
-    return State(share * forward.ab + (1 - share) * backward.ab, np.maximum(forward.confidence, backward.confidence))
+def _recall(look: Look, ab: np.ndarray, explained: np.ndarray, memory: list[Cells]) -> np.ndarray:
+    """`ab` with its unexplained places coloured like the most similar cells of the memory and of this frame."""
+    here = _cells(look.lightness, ab, explained)
+    unknown = ~here.known
+    memory = [*memory, here]
+    keys = torch.from_numpy(np.concatenate([cells.features[cells.known] for cells in memory]))
+    if not unknown.any() or not len(keys):
+        return ab
+    values = torch.from_numpy(np.concatenate([cells.ab[cells.known] for cells in memory]))
+    queries = torch.from_numpy(here.features[unknown])
+    nearness = torch.softmax(2 * queries @ keys.T - keys.square().sum(1), dim=1)
+    guess = here.ab.copy()
+    guess[unknown] = (nearness @ values).numpy()
+    height, width = explained.shape
+    rows = len(range(_middle(height), height, CELL))
+    guess = cv2.resize(guess.reshape(rows, -1, 2), (width, height), interpolation=cv2.INTER_LINEAR)
+    trust = np.minimum(explained / ENOUGH, 1)[..., None]
+    return trust * ab + (1 - trust) * guess
 
 
-def _painted(state: State, lightness: np.ndarray, palette: Palette) -> Painted:
-    """What is not explained takes the palette's colours."""
-    guess, _ = palette.look_up(lightness)
-    known = np.clip(state.confidence * 2, 0, 1)[..., None]
-    ab = known * state.ab + (1 - known) * guess
-    confidence = np.clip(state.confidence, 0, 1)
-    return Painted(torch.from_numpy(np.ascontiguousarray(ab.transpose(2, 0, 1))), torch.from_numpy(confidence[None].copy()))
+def _cells(lightness: np.ndarray, ab: np.ndarray, known: np.ndarray) -> Cells:
+    """One cell for each `CELL` pixels across and down; `known` (h, w) is averaged and compared to `ENOUGH`."""
+    height, width = lightness.shape
+    at = slice(_middle(height), None, CELL), slice(_middle(width), None, CELL)
+    mean = cv2.blur(lightness, (9, 9))
+    texture = np.sqrt(np.maximum(cv2.blur(lightness * lightness, (9, 9)) - mean * mean, 0))
+    down, across = np.mgrid[at[0].start : height : CELL, at[1].start : width : CELL].astype(np.float32)
+    # Lightness counts in steps of 3, position in steps of 20 pixels: nearby cells of another lightness are rivals.
+    fine, coarse = cv2.blur(lightness, (3, 3)), cv2.blur(lightness, (25, 25))
+    planes = [fine[at] / 3, mean[at] / 6, texture[at] / 3, coarse[at] / 10]
+    features = np.stack([*planes, down / 20, across / 20], axis=-1).reshape(-1, 6)
+    sure = cv2.blur(known.astype(np.float32), (CELL, CELL))[at].ravel() >= ENOUGH
+    return Cells(features, cv2.blur(ab, (5, 5))[at].reshape(-1, 2), sure)
+
+
+def _middle(length: int) -> int:
+    """Where the first cell's middle lies."""
+    return min(CELL // 2, length - 1)
+
+
+def _anchor(state: State | None, source: Source) -> State:
+    """The state at a source's own frame: its colours, and where it is unsure what was carried here."""
+    ab, confidence = source.ab, source.confidence
+    if state is not None:
+        share = (confidence / np.maximum(confidence + (1 - confidence) * state.confidence, 1e-6))[..., None]
+        ab = share * ab + (1 - share) * state.ab
+        confidence = np.maximum(confidence, state.confidence)
+    motion = np.zeros((*confidence.shape, 2), np.float32)
+    return State(ab, confidence, source, motion, source.cells)
+
+
+def _share(index: int, told: list[int]) -> float:
+    """How much nearer the last source is than the next: 1 at the last, 0 at the next."""
+    since = [index - frame for frame in told if frame <= index]
+    until = [frame - index for frame in told if frame >= index]
+    if not since or not until:
+        return 1.0 if since else 0.0
+    return (min(until) + 0.5) / (min(since) + min(until) + 1)
+
+
+def _blend(forward: Said | None, backward: Said | None, share: float) -> Painted:
+    """Both sides, each pixel by confidence and distance in time."""
+    if forward is None or backward is None:
+        said = forward or backward
+        assert said is not None
+        return _painted(*said)
+    one, other = share * forward[1] ** 4, (1 - share) * backward[1] ** 4
+    weight = one / np.maximum(one + other, 1e-9)
+    ab = weight[..., None] * forward[0] + (1 - weight[..., None]) * backward[0]
+    return _painted(ab, np.maximum(forward[1], backward[1]))
+
+
+def _painted(ab: np.ndarray, confidence: np.ndarray) -> Painted:
+    channels = np.ascontiguousarray(ab.transpose(2, 0, 1), dtype=np.float32)
+    return Painted(torch.from_numpy(channels), torch.from_numpy(confidence[None].astype(np.float32).clip(0, 1)))
+
+
+def _look(lightness: np.ndarray) -> Look:
+    lightness = np.ascontiguousarray(lightness)
+    return Look(lightness, flow.visible(lightness))
 
 
 def _image(ab: torch.Tensor) -> np.ndarray:
     return np.ascontiguousarray(ab.permute(1, 2, 0).numpy())
 
 
-def _pack(state: State | None, frame: int, clip: Clip) -> dict[str, torch.Tensor] | None:
-    if state is None or state.source is None or state.motion is None:
-        return None
+def _known(frame: int, look: Look, ab: np.ndarray, confidence: np.ndarray) -> Source:
+    return Source(frame, look, ab, confidence, _cells(look.lightness, ab, confidence > 0))
+
+
+def _source(reference: Reference, frame: int) -> Source:
+    look = _look(reference.lightness[0].numpy())
+    return _known(frame, look, _image(reference.ab), np.ascontiguousarray(reference.confidence[0].numpy()))
+
+
+def _pack(state: State, start: int) -> dict[str, torch.Tensor]:
+    """What the next piece takes up: the forward sweep alone, so that pieces do not change what a whole clip says."""
     return {
-        "frame": torch.tensor(frame),
-        "source": torch.tensor(state.source.frame + clip.start),
+        "ab": torch.from_numpy(np.ascontiguousarray(state.ab)),
+        "confidence": torch.from_numpy(np.ascontiguousarray(state.confidence)),
         "motion": torch.from_numpy(state.motion),
+        "source": torch.tensor(state.source.frame + start),
     }
 
 
-def _unpack(carried: dict[str, torch.Tensor] | None, sources: list[Source]) -> State | None:
-    return None
+def _unpack(clip: Clip, look: Look, sources: list[Source]) -> State | None:
+    """The state at the last frame of the piece before, if its source is still among the references."""
+    if clip.carried is None or clip.overlap > 1:
+        return None
+    frame = int(clip.carried["source"]) - clip.start
+    source = next((source for source in sources if source.frame == frame), None)
+    if source is None:
+        return None
+    ab, confidence, motion = (clip.carried[name].numpy() for name in ("ab", "confidence", "motion"))
+    return State(ab, confidence, source, motion, _cells(look.lightness, ab, np.ones_like(confidence)))
