@@ -24,7 +24,7 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
         "chain describe",
         "plan",
         "pipeline live",
-        "api evaluate cluster training progress",
+        "api evaluation cluster training progress",
         "demo doctor",
         "cli studio",
     )

@@ -145,3 +145,12 @@ def test_interlaced_film_is_refused_with_the_remedy(tmp_path: Path) -> None:
     refused = run("colorize", film, tmp_path / "a.mkv")
     assert refused.returncode == 3
     assert b"--deinterlace" in refused.stderr
+
+
+def test_weights_are_listed_and_unknown_ones_named(tmp_path: Path) -> None:
+    listed = run("weights", KINOCHROME_WEIGHTS=str(tmp_path), COLUMNS="200").stdout.decode()
+    assert "raft_small" in listed and str(tmp_path) in listed
+    unknown = run("weights", "get", "raft_smal", KINOCHROME_WEIGHTS=str(tmp_path))
+    assert unknown.returncode == 6
+    assert "raft_small" in unknown.stderr.decode()
+    assert not list(tmp_path.iterdir())

@@ -60,7 +60,7 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Manners]
     """A server with weights called `tiny`, and an empty folder for them."""
     running = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     running.manners = Manners()  # type: ignore[attr-defined]
-    threading.Thread(target=running.serve_forever, daemon=True).start()
+    threading.Thread(target=running.serve_forever, args=(0.02,), daemon=True).start()
     url = f"http://127.0.0.1:{running.server_port}/tiny.pth"
     line = weights.Published(url, hashlib.sha256(BODY).hexdigest(), len(BODY), "CC0", "tests")
     monkeypatch.setitem(weights.CATALOGUE, "tiny", line)
@@ -147,7 +147,7 @@ def test_a_wrong_size_is_seen_before_downloading(server: Manners, monkeypatch: p
 
 def test_a_download_that_broke_off_goes_on(server: Manners) -> None:
     server.cut = 1000
-    with pytest.raises(WeightsError, match=f"after 1000 of {len(BODY)} bytes"):
+    with pytest.raises(WeightsError, match="to go on"):
         weights.get("tiny")
     assert folder_holds() == {"tiny.pth.part"} and not weights.is_here("tiny")
     server.cut = None
@@ -157,7 +157,7 @@ def test_a_download_that_broke_off_goes_on(server: Manners) -> None:
 
 def test_a_server_without_ranges_starts_over(server: Manners) -> None:
     server.cut, server.ranges = 1000, False
-    with pytest.raises(WeightsError, match="broke off"):
+    with pytest.raises(WeightsError, match="to go on"):
         weights.get("tiny")
     server.cut = None
     assert weights.get("tiny").read_bytes() == BODY
@@ -209,6 +209,12 @@ def test_a_missing_page_and_a_missing_server(server: Manners, monkeypatch: pytes
         weights.CATALOGUE, "tiny", replace(weights.CATALOGUE["tiny"], url="http://127.0.0.1:9/tiny.pth")
     )
     with pytest.raises(WeightsError, match="cannot be downloaded"):
+        weights.get("tiny")
+
+
+def test_a_folder_that_cannot_be_made(server: Manners, tmp_path: Path) -> None:
+    (tmp_path / "weights").write_text("a file in its place")
+    with pytest.raises(WeightsError, match="Set KINOCHROME_WEIGHTS"):
         weights.get("tiny")
 
 

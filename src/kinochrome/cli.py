@@ -190,6 +190,43 @@ def methods(name: Annotated[str | None, typer.Argument(help="Tell all about this
         print(method_text(name))
 
 
+weights_app = typer.Typer(invoke_without_command=True, help="Public network weights that some metrics need.")
+app.add_typer(weights_app, name="weights", rich_help_panel="Measure")
+
+
+@weights_app.callback()
+def weights(context: typer.Context) -> None:
+    """Lists public network weights: what they are for, their licence and size, and whether they are here.
+
+    Nothing is downloaded unasked: `kinochrome weights get NAME` does it, and checks what came.
+    """
+    if context.invoked_subcommand is not None:
+        return
+    from . import weights as store
+
+    table = Table("name", "here", "size", "licence", "what for", box=None)
+    for name, line in store.CATALOGUE.items():
+        table.add_row(name, "yes" if store.is_here(name) else "-", line.shown_size, line.licence, line.purpose)
+    Console().print(table)
+    print(f"They are kept in {store.folder()}.")
+
+
+@weights_app.command("get")
+def get_weights(names: Annotated[list[str], typer.Argument(help="Names that `kinochrome weights` lists.")]) -> None:
+    """Downloads public weights and checks their size and hash; a broken download goes on where it stopped."""
+    from rich.progress import Progress as Bars
+
+    from . import weights as store
+
+    for name in names:
+        with Bars(console=console, transient=True) as bars:
+            task = bars.add_task(name, total=None)
+            path = store.get(
+                name, lambda here, total, bars=bars, task=task: bars.update(task, completed=here, total=total)
+            )
+        console.print(f"{name}: {path}", highlight=False)
+
+
 @app.command(rich_help_panel="Look around")
 def demo(folder: Annotated[Path, typer.Argument(help="What it makes goes here.")] = Path("demo")) -> None:
     """Shows it all at once: renders a film of its own, takes the colour away, and gives it back."""

@@ -181,7 +181,12 @@ def get(name: str, report: Report = lambda here, total: None) -> Path:
     path = folder() / line.file
     if path.is_file() and _digest(path) == line.sha256:
         return path
-    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise WeightsError(
+            f"No folder for weights: {error}. Set KINOCHROME_WEIGHTS to one you may write to."
+        ) from error
     part = path.with_name(path.name + ".part")
     if not part.is_file() or _digest(part) != line.sha256:
         _download(line, part, report)
@@ -213,7 +218,7 @@ def _download(line: Published, part: Path, report: Report) -> None:
                 part.unlink(missing_ok=True)
                 raise WeightsError(f"{line.url} has {total} bytes, not {line.size}: it is not the file it was.")
             with part.open("ab" if goes_on else "wb") as file:
-                while block := answer.read(1 << 20):
+                while block := answer.read1(1 << 20):  # whatever has come: `read` may drop it when the rest fails
                     file.write(block)
                     here += len(block)
                     report(here, total)

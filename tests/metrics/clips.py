@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 
 import cv2
 import numpy as np
@@ -52,7 +53,7 @@ def moved(first: Picture, second: Picture, x: float, y: float = 0) -> Motion:
 def moments(truth: Sequence[np.ndarray], x: float = 0) -> list[Moment]:
     """The true film, which moves x pixels to the right a frame."""
     pictures = [Picture(frame) for frame in truth]
-    motions = [None, *(moved(*both, x) for both in zip(pictures, pictures[1:], strict=False))]
+    motions = [None, *(moved(*both, x) for both in pairwise(pictures))]
     return [Moment(k, *both) for k, both in enumerate(zip(pictures, motions, strict=True))]
 
 

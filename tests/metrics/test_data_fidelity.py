@@ -26,5 +26,5 @@ def test_the_draft_itself_counts_a_hundred() -> None:
 
 
 def test_without_a_draft() -> None:
-    with pytest.raises(MethodError, match="data_fidelity.*draft"):
+    with pytest.raises(MethodError, match=r"data_fidelity.*draft"):
         Score(["data_fidelity"]).add(moments([texture()])[0], texture())

@@ -6,8 +6,6 @@ import numpy as np
 import pytest
 
 from kinochrome.metrics import fade
-from kinochrome.metrics.colorfulness import colorfulness
-from kinochrome.metrics.picture import Picture
 
 from .clips import clip_figure, flat, panned, texture
 
@@ -21,16 +19,25 @@ def paled(frame: np.ndarray, share: float) -> np.ndarray:
 
 def test_a_known_loss() -> None:
     film = [texture()] * 11
-    full = colorfulness(Picture(texture()).opponents)
     result = [paled(frame, 1 - 0.02 * k) for k, frame in enumerate(film)]
-    assert clip_figure("fade", result, film) == pytest.approx(100 * 0.02 * full, rel=1e-3)
-    assert clip_figure("fade", result[::-1], film) == pytest.approx(-100 * 0.02 * full, rel=1e-3)
+    assert clip_figure("fade", result, film) == pytest.approx(200, rel=1e-3)
+    assert clip_figure("fade", result[::-1], film) == pytest.approx(-200, rel=1e-3)
 
 
 def test_what_the_truth_loses_is_no_fade() -> None:
     film = [paled(texture(), 1 - 0.05 * k) for k in range(10)]
     assert clip_figure("fade", film, film) == 0
-    assert clip_figure("fade", [paled(frame, 0.5) for frame in film], film) < 0  # it keeps what the truth loses
+    assert clip_figure("fade", [paled(texture(), 1)] * 10, film) < -100  # keeping what the truth loses is gaining
+
+
+def test_even_paleness_and_grey_are_no_fade() -> None:
+    film = [paled(texture(), 1 - 0.05 * k) for k in range(10)]
+    assert clip_figure("fade", [paled(frame, 0.5) for frame in film], film) == pytest.approx(0, abs=1e-2)
+    assert clip_figure("fade", [paled(frame, 0) for frame in film], film) == pytest.approx(0, abs=1e-2)
+
+
+def test_a_grey_truth_has_nothing_to_fade() -> None:
+    assert clip_figure("fade", panned(4), [flat(90, 90, 90, size=(48, 64))] * 4) is None
 
 
 def test_a_few_odd_frames_do_not_move_it() -> None:

@@ -84,5 +84,5 @@ def test_every_flow_finds_a_pan(name: str) -> None:
 
 
 def test_an_unknown_flow() -> None:
-    with pytest.raises(MethodError, match="'flownet2'.*dis"):
+    with pytest.raises(MethodError, match=r"'flownet2'.*dis"):
         estimate_by("flownet2")

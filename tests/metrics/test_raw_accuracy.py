@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from skimage.color import rgb2lab
@@ -13,7 +15,7 @@ from .clips import grey, noisy, pair_of, texture
 
 def swept(distance: np.ndarray) -> float:
     shares = [(distance <= threshold).mean() for threshold in range(151)]
-    return sum((a + b) / 2 for a, b in zip(shares, shares[1:], strict=False)) / 150
+    return sum((a + b) / 2 for a, b in pairwise(shares)) / 150
 
 
 @pytest.mark.parametrize("distance", [0.0, 0.5, 1.0, 74.3, 149.99, 150.0, 150.01, 400.0])

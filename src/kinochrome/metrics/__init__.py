@@ -32,7 +32,7 @@ METRICS: dict[str, str] = {
     "warp_error_vcgan": "as VCGAN prints it: motion of the result itself, channels summed (compatible)",
     "warp_error_survey": "as the survey defines it: length of the change, not squared (compatible)",
     "data_fidelity": "dB between the result and the draft that it made steady",
-    "fade": "colourfulness lost in 100 frames that the truth does not lose",
+    "fade": "per cent of the truth's colourfulness lost in 100 frames",
     "bleed": "share of chroma edges that lie where the film has no edge",
     "lpips_alex": "how unlike frames look to a network, as people judge it: LPIPS 0.1 with AlexNet",
     "lpips_vgg": "the same with VGG-16",

@@ -17,6 +17,10 @@ FLOWS: dict[str, str] = {
     "dis": "dense inverse search on luma, down to half size",
     "dis_quick": "the same, down to a quarter: three times faster, coarser",
 }
+FINEST = {"dis": 1, "dis_quick": 2}
+"""The last pyramid level searched."""
+SMALLEST = 32
+"""Smaller frames are padded to this many pixels a side: the search needs something to begin with."""
 
 Estimate = Callable[[Picture, Picture], np.ndarray]
 """The flow (h, w, 2) from the first picture to the second, as `kinochrome.flow` has them."""
@@ -26,8 +30,17 @@ def estimate_by(name: str) -> Estimate:
     """How to estimate motion, by its name in FLOWS."""
     if name not in FLOWS:
         raise MethodError(f"There is no flow {name!r} to measure motion with. Choose one of: {', '.join(FLOWS)}.")
-    search = flow.Motion(finest={"dis": 1, "dis_quick": 2}[name])
-    return lambda first, second: search.between(first.luma, second.luma)
+    # Not `flow.Motion`, which is tuned for colouring: a ruler must not change with what it measures.
+    search = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
+    search.setFinestScale(FINEST[name])
+
+    def estimate(first: Picture, second: Picture) -> np.ndarray:
+        height, width = first.luma.shape
+        border = (0, max(0, SMALLEST - height), 0, max(0, SMALLEST - width), cv2.BORDER_REPLICATE)
+        found = search.calc(*(cv2.copyMakeBorder(picture.luma, *border) for picture in (first, second)), None)
+        return np.ascontiguousarray(found[:height, :width])
+
+    return estimate
 
 
 class Motion:

@@ -45,7 +45,7 @@ SIZES = {
 
 
 class Raft(nn.Module):
-    """The motion between pictures; memory grows with the square of their area (0.3 GB at 854x480, 6 GB at 1080p)."""
+    """The motion between pictures. Memory grows with the square of their area: 0.3 GB at 854x480, 6 GB at 1920x1080."""
 
     def __init__(self, size: Literal["small", "large"]) -> None:
         super().__init__()
