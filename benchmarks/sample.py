@@ -1,4 +1,4 @@
-"""The film that speed and memory are measured on: a drawn scene in motion, with grain, as a black-and-white H.264 film."""
+"""The film that speed and memory are measured on: a drawn scene in motion, with grain, black and white, H.264."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from kinochrome.types import VideoInfo
 
 RATE = 24
 DRAWN = 96
-"""Frames that are drawn; a longer film plays them there and back."""
+"""Moments that are drawn at most; a film plays them there and back, so that it ends where it can begin again."""
 DRAWN_HEIGHT = 540
 """A larger film is enlarged from this height, its grain is not: about what a scan of old film holds."""
 
@@ -55,9 +55,8 @@ def _pictures(size: tuple[int, int], frames: int, seed: int) -> Iterator[np.ndar
     """(h, w, 3) uint16 R'G'B', frame after frame."""
     height = min(size[0], DRAWN_HEIGHT)
     scene = scenery.Harbour(height, max(2, size[1] * height // size[0]), seed)
-    drawn = [
-        np.rint(scenery.develop(scene.picture(k / RATE)) * 65535).astype(np.uint16) for k in range(min(frames, DRAWN))
-    ]
+    moments = range(min(frames // 2 + 1, DRAWN))
+    drawn = [np.rint(scenery.develop(scene.picture(k / RATE)) * 65535).astype(np.uint16) for k in moments]
     source = np.random.default_rng(seed)
     there_and_back = [*range(len(drawn)), *range(len(drawn) - 2, 0, -1)]
     for number in range(frames):

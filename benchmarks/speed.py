@@ -15,6 +15,7 @@ from collections import defaultdict
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
@@ -25,10 +26,10 @@ import numpy as np
 import typer
 from rich.console import Console
 from rich.table import Table
-from sample import Sample, make_sample
 
 import kinochrome
 from kinochrome import video
+from sample import Sample, make_sample
 
 STAGES = {"scan": "scan", "coloured": "colour", "rendered": "render"}
 """Event of the main path -> the column that the time before it is counted in; the rest is planning and joining."""
@@ -70,9 +71,7 @@ def colorize(sample: Sample, target: Path, stages: list[Stages]) -> None:
     """The whole main path."""
     stages.append(Stages())
     report = stages[-1].report
-    kinochrome.colorize(
-        sample.film, target, references=[sample.reference], preset="web", overwrite=True, report=report
-    )
+    kinochrome.colorize(sample.film, target, references=[sample.reference], preset="web", overwrite=True, report=report)
     report("end", {})
 
 
@@ -123,13 +122,10 @@ def measure(folder: Path, size: tuple[int, int], frames: int, repeats: int) -> t
     stages: list[Stages] = []
     chroma: Chroma = []
     for _ in range(repeats):
-        ways["colorize"].add(lambda: colorize(sample, target, stages))
+        ways["colorize"].add(partial(colorize, sample, target, stages))
         chroma = chroma or read_chroma(target)
-        for name, work in (
-            ("alone", lambda: alone(sample, other, table, chroma)),
-            ("PyAV", lambda: alone_by_hand(sample, other, chroma)),
-        ):
-            ways[name].add(work)
+        ways["alone"].add(partial(alone, sample, other, table, chroma))
+        ways["PyAV"].add(partial(alone_by_hand, sample, other, chroma))
     return ways, stages
 
 
@@ -149,7 +145,7 @@ def rows(name: str, frames: int, ways: dict[str, Measured], stages: list[Stages]
 
 
 def main(
-    sizes: Annotated[str, typer.Option(help="WIDTHxHEIGHT, comma between.")] = "854x480,1920x1080",
+    sizes: Annotated[str, typer.Option(help="WIDTHxHEIGHT, even, comma between.")] = "854x480,1920x1080",
     frames: Annotated[int, typer.Option(help="Of each film.", min=2)] = 216,
     repeats: Annotated[int, typer.Option(min=1)] = 3,
 ) -> None:

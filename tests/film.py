@@ -19,6 +19,13 @@ from kinochrome.types import Frame, FrameTable, VideoInfo
 
 Planes = tuple[np.ndarray, ...]
 
+FILM = VideoInfo(
+    path=Path("film.mkv"), width=64, height=48, pixel_format="yuv420p", depth=8, subsampling="420", rgb=False,
+    matrix="bt709", range="limited", primaries="bt709", transfer="bt709", chroma_location="left",
+    rate=Fraction(25), time_base=Fraction(1, 25),
+)  # fmt: skip
+"""An ordinary film that is nowhere, for tests that need only its description."""
+
 
 def plane_shapes(size: tuple[int, int], pixel_format: str) -> list[tuple[tuple[int, ...], int, bool]]:
     """For each plane of a planar or grey format: its (height, width), bits, and whether it is little endian."""

@@ -23,6 +23,7 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
         "methods metrics sheet hints",
         "chain describe",
         "plan",
+        "places",
         "pipeline live",
         "api evaluation cluster training progress",
         "demo doctor",

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import kinochrome
@@ -154,3 +155,22 @@ def test_weights_are_listed_and_unknown_ones_named(tmp_path: Path) -> None:
     assert unknown.returncode == 6
     assert "raft_small" in unknown.stderr.decode()
     assert not list(tmp_path.iterdir())
+
+
+def test_stills_are_taken_and_go_back_as_references(scene: Scene, tmp_path: Path) -> None:
+    done = run("stills", scene.film, tmp_path / "stills")
+    assert done.returncode == 0, done.stderr.decode()
+    assert [path.name for path in sorted((tmp_path / "stills").iterdir())] == ["000005.png", "000014.png"]
+    picture = video.read_picture(tmp_path / "stills" / "000005.png")
+    expected = (scene.luma[5].astype(float) - 16) / 219
+    assert np.abs(picture[..., 1] - expected).max() < 1 / 255
+    assert run("stills", scene.film, tmp_path / "stills", 3).returncode == 0
+    assert (tmp_path / "stills" / "000003.png").exists()
+    beyond = run("stills", scene.film, tmp_path / "stills", 18)
+    assert beyond.returncode == 4 and b"frames are 0 to 17" in beyond.stderr
+    assert run("colorize", scene.film, tmp_path / "a.mkv", "--reference", tmp_path / "stills").returncode == 0
+
+
+def test_help_shows_examples_line_by_line() -> None:
+    lines = [line.strip(" │") for line in run("colorize", "--help").stdout.decode().splitlines()]
+    assert "kinochrome colorize film.mp4 look.mp4 --reference still.png@0 --preview" in lines

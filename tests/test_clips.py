@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from fractions import Fraction
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,13 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kinochrome import clips
-from kinochrome.types import Frame, Painted, Reference, Shot, VideoInfo
+from kinochrome.types import Frame, Painted, Reference, Shot
+from tests.film import FILM
 
-INFO = VideoInfo(
-    path=Path("film"), width=64, height=36, pixel_format="yuv420p", depth=8, subsampling="420", rgb=False,
-    matrix="bt709", range="limited", primaries="bt709", transfer="bt709", chroma_location="left",
-    rate=Fraction(24), time_base=Fraction(1, 24),
-)  # fmt: skip
+INFO = replace(FILM, height=36, rate=Fraction(24), time_base=Fraction(1, 24))
 
 
 @st.composite

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from fractions import Fraction
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,23 +14,9 @@ from skimage.color import lab2rgb, rgb2lab
 from kinochrome import color
 from kinochrome.errors import VideoError
 from kinochrome.types import VideoInfo
+from tests import film
 
-FILM = VideoInfo(
-    path=Path("film.mkv"),
-    width=64,
-    height=48,
-    pixel_format="yuv444p",
-    depth=8,
-    subsampling="444",
-    rgb=False,
-    matrix="bt709",
-    range="limited",
-    primaries="bt709",
-    transfer="bt709",
-    chroma_location="left",
-    rate=Fraction(25),
-    time_base=Fraction(1, 25),
-)
+FILM = replace(film.FILM, pixel_format="yuv444p", subsampling="444")
 
 films = st.builds(
     lambda matrix, span, depth: replace(FILM, matrix=matrix, range=span, depth=depth),
@@ -233,3 +217,22 @@ def test_unknown_tags_are_refused_by_name(field: str) -> None:
     info = replace(FILM, **{field: "ycgco"})
     with pytest.raises(VideoError, match="ycgco"):
         color.chroma_from_ab(np.zeros((4, 4), np.uint8), torch.zeros(2, 4, 4), info)
+
+
+def test_colours_that_fit_are_not_touched_and_others_become_paler() -> None:
+    rgb = np.random.default_rng(3).random((3, 40, 50)).astype(np.float32)
+    rgb[:, 0] = np.random.default_rng(4).integers(0, 2, (3, 50))  # the corners of the gamut fit too
+    lab = color.lab_from_rgb(torch.from_numpy(rgb))
+    assert np.abs(color.fitted_rgb_from_lab(lab).numpy() - rgb).max() < 1e-3
+    wild = torch.cat([lab[:1], lab[1:] * 4])
+    fitted = color.fitted_rgb_from_lab(wild)
+    assert fitted.min() >= 0 and fitted.max() <= 1
+    back = rgb2lab(fitted.permute(1, 2, 0).numpy())
+    assert np.abs(back[..., 0] - lab[0].numpy()).max() < 0.2, "the lightness stays"
+    turned = back[..., 1] * lab[2].numpy() - back[..., 2] * lab[1].numpy()
+    strength = np.hypot(back[..., 1], back[..., 2]) * lab[1:].norm(dim=0).numpy()
+    assert np.abs(turned[strength > 25] / strength[strength > 25]).max() < 0.03, "so does the hue"
+    # As saturated as can be: one channel is at its end wherever something was taken away.
+    taken = (np.hypot(back[..., 1], back[..., 2]) < 3.9 * lab[1:].norm(dim=0).numpy()) & (lab[0].numpy() > 1)
+    ends = torch.minimum(fitted, 1 - fitted).amin(0).numpy()
+    assert taken.mean() > 0.3 and ends[taken].max() < 0.01

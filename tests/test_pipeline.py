@@ -209,9 +209,9 @@ def test_pictures_in_and_out(scene: Scene, tmp_path: Path) -> None:
 
 def test_a_preview_is_small_and_has_a_sheet(scene: Scene, tmp_path: Path) -> None:
     target = tmp_path / "look.mp4"
-    kinochrome.colorize(scene.film, target, references=both_stills(scene, tmp_path), preview=True)
-    assert pipeline.sheet_path(target).exists()
-    assert video.read_picture(pipeline.sheet_path(target)).std() > 0.05
+    summary = kinochrome.colorize(scene.film, target, references=both_stills(scene, tmp_path), preview=True)
+    assert summary.sheet == tmp_path / "look.sheet.png"
+    assert video.read_picture(summary.sheet).std() > 0.05
 
 
 def test_sound_is_kept_packet_for_packet(tmp_path: Path) -> None:

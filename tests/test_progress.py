@@ -16,7 +16,7 @@ SHOTS = (
     ShotReport(1, 0, 20, False, ("a.png: its own frame",), 0.875, 13),
     ShotReport(2, 20, 30, True, (), 1.0, 20),
 )
-SUMMARY = Summary(Path("colour.mkv"), 30, 10, 2.0, SHOTS, ())
+SUMMARY = Summary(Path("colour.mkv"), Path("look.sheet.png"), 30, 10, 2.0, SHOTS, ())
 
 
 def a_run(shown: progress.Progress) -> None:
@@ -48,8 +48,9 @@ def test_the_report_names_the_weakest_frame() -> None:
     with progress.Progress(Console(file=text, width=150)) as shown:
         shown.finish(SUMMARY)
     seen = text.getvalue()
-    assert "88%" in seen and "frame 13" in seen and "its own frame" in seen
+    assert "88%" in seen and "13" in seen and "its own frame" in seen
     assert "in colour already" in seen
+    assert "look.sheet.png" in seen
     assert "30 frames, 10 of them from an earlier run, 2.0 s, 10.0 frames/s" in seen
 
 

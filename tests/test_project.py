@@ -57,12 +57,13 @@ def test_a_damaged_project_is_named(tmp_path: Path, text: str) -> None:
 
 def test_a_folder_of_another_film_is_refused_unless_fresh(tmp_path: Path) -> None:
     project.open_folder(tmp_path, a_project(), fresh=False)
-    (tmp_path / "segments" / "old.mkv").write_bytes(b"x")
+    old = tmp_path / "segments" / f"00000000-{'ab' * 10}.mkv"
+    old.write_bytes(b"x")
     with pytest.raises(ProjectError, match="another film"):
         project.open_folder(tmp_path, a_project(fingerprint="other"), fresh=False)
-    assert (tmp_path / "segments" / "old.mkv").exists()
+    assert old.exists()
     project.open_folder(tmp_path, a_project(fingerprint="other"), fresh=True)
-    assert not (tmp_path / "segments" / "old.mkv").exists()
+    assert not old.exists()
 
 
 def test_removing_leaves_what_is_not_ours(tmp_path: Path) -> None:
@@ -89,12 +90,12 @@ def test_the_fingerprint_sees_a_change_anywhere_it_samples(tmp_path: Path) -> No
     film = tmp_path / "a.bin"
     content = bytearray(range(256)) * 8000
     film.write_bytes(content)
-    before = project.fingerprint(film)
+    before = project.fingerprint([film])
     content[-1] ^= 1
     film.write_bytes(content)
-    assert project.fingerprint(film) != before
+    assert project.fingerprint([film]) != before
     (tmp_path / "b.bin").write_bytes(content)
-    assert project.fingerprint(tmp_path / "b.bin") == project.fingerprint(film)
+    assert project.fingerprint([tmp_path / "b.bin"]) == project.fingerprint([film])
 
 
 @given(st.integers(0, 10**7), st.integers(0, 999_999))

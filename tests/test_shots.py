@@ -5,7 +5,6 @@ import io
 import re
 from collections.abc import Callable, Iterable
 from fractions import Fraction
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -16,27 +15,16 @@ from hypothesis import strategies as st
 from kinochrome.errors import HintError
 from kinochrome.shots import ShotFinder, most_alike, read_shots, write_shots
 from kinochrome.types import Frame, FrameTable, Shot, VideoInfo
+from tests.film import FILM
 
 HEIGHT, WIDTH = 120, 160
 
 
 def film_info(**changes) -> VideoInfo:
-    info = VideoInfo(
-        path=Path("film.mkv"),
-        width=WIDTH,
-        height=HEIGHT,
-        pixel_format="gray",
-        depth=8,
-        subsampling="grey",
-        rgb=False,
-        matrix="bt709",
-        range="limited",
-        primaries="bt709",
-        transfer="bt709",
-        chroma_location="left",
-        rate=Fraction(24),
-        time_base=Fraction(1, 24),
-    )
+    info = dataclasses.replace(
+        FILM, width=WIDTH, height=HEIGHT, pixel_format="gray", subsampling="grey",
+        rate=Fraction(24), time_base=Fraction(1, 24),
+    )  # fmt: skip
     return dataclasses.replace(info, **changes)
 
 

@@ -17,23 +17,9 @@ from kinochrome import color
 from kinochrome.errors import VideoError
 from kinochrome.types import Encoding, Frame, Painted, VideoInfo
 from kinochrome.upsample import Renderer
+from tests import film
 
-FILM = VideoInfo(
-    path=Path("film.mkv"),
-    width=192,
-    height=112,
-    pixel_format="yuv420p",
-    depth=8,
-    subsampling="420",
-    rgb=False,
-    matrix="bt709",
-    range="limited",
-    primaries="bt709",
-    transfer="bt709",
-    chroma_location="left",
-    rate=Fraction(25),
-    time_base=Fraction(1, 25),
-)
+FILM = replace(film.FILM, width=192, height=112)
 FACTORS = {"444": (1, 1), "422": (1, 2), "420": (2, 2), "440": (2, 1), "411": (1, 4), "410": (4, 4)}
 
 

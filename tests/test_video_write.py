@@ -26,22 +26,7 @@ from kinochrome.video.write import Writer, write_picture
 from . import film
 
 SIZE = (48, 64)
-BASE = VideoInfo(
-    path=Path("film.mkv"),
-    width=64,
-    height=48,
-    pixel_format="gray",
-    depth=8,
-    subsampling="grey",
-    rgb=False,
-    matrix="bt709",
-    range="limited",
-    primaries="bt709",
-    transfer="bt709",
-    chroma_location="left",
-    rate=Fraction(25),
-    time_base=Fraction(1, 1000),
-)
+BASE = replace(film.FILM, pixel_format="gray", subsampling="grey", time_base=Fraction(1, 1000))
 
 
 def names(folder: Path) -> list[str]:

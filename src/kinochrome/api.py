@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 from . import pipeline, shots, video
-from .errors import MethodError
+from .errors import HintError, MethodError
 from .pipeline import Summary
 from .plan import Job, Report
 from .project import parse_time
@@ -18,15 +19,15 @@ def colorize(
     source: str | Path,
     target: str | Path,
     *,
-    references: Iterable[str | Path] = (),
+    references: str | Path | Iterable[str | Path] = (),
     report: Report = lambda event, data: None,
     **settings: Any,
 ) -> Summary:
     """Colours a film, as `kinochrome colorize SOURCE TARGET` does, and tells what it did.
 
-    `references` are written as on the command line (`"still.png@120"`). `settings` are the command's options by
+    `references`, one or many, are written as on the command line (`"still.png@120"`). `settings` are the command's options by
     their names (`method`, `shots`, `project`, `overwrite`, `height`, `options`, …, and `start`, `stop` for `--from`,
-    `--to`); `report` is called with each event.
+    `--to`, in seconds or as HH:MM:SS); `report` is called with each event.
     """
     unknown = set(settings) - set(Job.__dataclass_fields__)
     if unknown:
@@ -35,9 +36,18 @@ def colorize(
     for name in ("shots", "project", "confidence"):
         settings[name] = Path(settings[name]) if settings.get(name) else None
     for name in ("start", "stop"):
-        settings[name] = parse_time(str(settings[name])) if settings.get(name) is not None else None
-    texts = tuple(str(reference) for reference in references)
+        settings[name] = _seconds(settings.get(name), name)
+    one = isinstance(references, str | Path)
+    texts = tuple(str(reference) for reference in ([references] if one else references))
     return pipeline.colorize(Job(Path(source), Path(target), references=texts, **settings), report)
+
+
+def _seconds(time: object, name: str) -> Fraction | None:
+    if time is None or isinstance(time, str):
+        return None if time is None else parse_time(time)
+    if isinstance(time, int | float | Fraction) and time >= 0:
+        return Fraction(time)
+    raise HintError(f"colorize({name}={time!r}) is not a time in the film. Give seconds (12.5) or '00:00:12.5'.")
 
 
 def find_shots(source: str | Path, *, deinterlace: bool = False, recolor: bool = False) -> list[Shot]:

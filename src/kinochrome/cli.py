@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,6 +15,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from .errors import KinochromeError, MethodError
+from .evaluation import cli as evaluation
 from .methods import METHODS
 
 EXIT_CODES = """\b
@@ -23,14 +25,14 @@ Exit codes: 0 done; 1 other errors; 2 wrong usage; 3 film or picture; 4 referenc
 app = typer.Typer(
     name="kinochrome",
     no_args_is_help=True,
-    rich_markup_mode="markdown",
+    rich_markup_mode="rich",
     pretty_exceptions_enable=False,
     help="Turns black-and-white film into colour: full size, full bit depth, luma untouched, sound kept.\n\n"
     + EXIT_CODES,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 # Everything a person reads goes to stderr: stdout is for `--json`, tables, and y4m.
-console = Console(stderr=True)
+console = Console(stderr=True, emoji=False)
 
 
 def _version(wanted: bool) -> None:
@@ -76,7 +78,9 @@ def colorize(
         ),
     ] = None,
     shots: Annotated[Path | None, typer.Option(help="CSV or EDL of `kinochrome shots`, edited by hand.")] = None,
-    project: Annotated[Path | None, typer.Option(help="Keep the work here. [TARGET.kinochrome, then removed]")] = None,
+    project: Annotated[
+        Path | None, typer.Option(help="Keep the work here. \\[TARGET.kinochrome, then removed]")
+    ] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Forget what an earlier run has done.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing target.")] = False,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
@@ -85,15 +89,15 @@ def colorize(
         list[str] | None, typer.Option("--set", help="METHOD.OPTION=VALUE; `kinochrome methods NAME` lists them.")
     ] = None,
     preset: Annotated[
-        str | None, typer.Option(help="web, archive, h265, av1, prores, dnxhr, … [by the target's suffix]")
+        str | None, typer.Option(help="web, archive, h265, av1, prores, dnxhr, … \\[by the target's suffix]")
     ] = None,
     encoder: Annotated[list[str] | None, typer.Option(help="KEY=VALUE for the encoder, for instance crf=14.")] = None,
     saturation: Annotated[float, typer.Option(help="1 leaves colours as they are.")] = 1.0,
     confidence: Annotated[Path | None, typer.Option(help="Write how sure the colours are, as a grey film.")] = None,
     deinterlace: Annotated[bool, typer.Option("--deinterlace", help="For interlaced sources.")] = False,
     recolor: Annotated[bool, typer.Option("--recolor", help="Colour also what is in colour already.")] = False,
-    from_: Annotated[str | None, typer.Option("--from", help="Start here, HH:MM:SS.")] = None,
-    to: Annotated[str | None, typer.Option(help="Stop here, HH:MM:SS.")] = None,
+    from_: Annotated[str | None, typer.Option("--from", help="Start here, HH:MM:SS or seconds.")] = None,
+    to: Annotated[str | None, typer.Option(help="Stop here, HH:MM:SS or seconds.")] = None,
     preview: Annotated[bool, typer.Option("--preview", help="Small and fast, with a contact sheet beside it.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print events, one JSON object a line.")] = False,
 ) -> None:
@@ -151,9 +155,22 @@ def shots(
         kinochrome shots film.mp4 --out shots.csv
         kinochrome colorize film.mp4 colour.mp4 --shots shots.csv --reference stills/
     """
+    from .shots import shots_csv, write_shots
+
+    info, table, finder = _looked_at(source, deinterlace)
+    found = finder.shots()
+    if out:
+        write_shots(found, table, info, out)
+        console.print(f"{len(found)} shot{'s' if len(found) > 1 else ''} written to {out}", markup=False)
+    else:
+        print(shots_csv(found, table, info), end="")
+
+
+def _looked_at(source: Path, deinterlace: bool) -> tuple[Any, Any, Any]:
+    """The film's info, where its frames lie, and what the shot finder saw, from one pass with a progress line."""
     from . import video
     from .progress import Progress
-    from .shots import ShotFinder, shots_csv, write_shots
+    from .shots import ShotFinder
 
     info = video.probe(source, deinterlace=deinterlace)
     finder = ShotFinder(info)
@@ -163,12 +180,29 @@ def shots(
             finder.see(frame)
             progress.report("scan", {"frame": frame.index + 1})
 
-        table = video.scan(info, see)
-    if out:
-        write_shots(finder.shots(), table, info, out)
-        console.print(f"{len(finder.shots())} shots written to {out}")
-    else:
-        print(shots_csv(finder.shots(), table, info), end="")
+        return info, video.scan(info, see), finder
+
+
+@app.command(rich_help_panel="Colour")
+def stills(
+    source: Annotated[Path, typer.Argument(help="A film or a folder of pictures.")],
+    folder: Annotated[Path, typer.Argument(help="The pictures go here, named by frame number.")],
+    frames: Annotated[list[int] | None, typer.Argument(help="These frames. \\[the middle one of each shot]")] = None,
+    deinterlace: Annotated[bool, typer.Option("--deinterlace", help="For interlaced sources.")] = False,
+) -> None:
+    """Saves frames as pictures, to be coloured in any paint program and given back as references.
+
+    \b
+        kinochrome stills film.mp4 stills
+        kinochrome stills film.mp4 stills 0 120
+        kinochrome colorize film.mp4 colour.mp4 --reference stills/
+    """
+    from . import sheet
+
+    info, table, finder = _looked_at(source, deinterlace)
+    chosen = frames or [(shot.start + shot.stop) // 2 for shot in finder.shots()]
+    for path in sheet.stills(info, table, chosen, folder):
+        print(path)
 
 
 @app.command(rich_help_panel="Look around")
@@ -224,7 +258,7 @@ def get_weights(names: Annotated[list[str], typer.Argument(help="Names that `kin
             path = store.get(
                 name, lambda here, total, bars=bars, task=task: bars.update(task, completed=here, total=total)
             )
-        console.print(f"{name}: {path}", highlight=False)
+        console.print(f"{name}: {path}", highlight=False, markup=False)
 
 
 @app.command(rich_help_panel="Look around")
@@ -250,8 +284,21 @@ def doctor() -> None:
         raise typer.Exit(1)
 
 
+def _group(name: str, text: str) -> typer.Typer:
+    """Verbs under a word of their own: `kinochrome NAME VERB`."""
+    group = typer.Typer(no_args_is_help=True, rich_markup_mode="rich")
+    app.add_typer(group, name=name, help=text, rich_help_panel="Measure")
+    return group
+
+
+evaluate = app.command(rich_help_panel="Measure")(evaluation.evaluate)
+data_check = _group("data", "Looks at data sets to measure on.").command("check")(evaluation.check)
+
+
 def main() -> None:
     """What the `kinochrome` command runs. Errors are told in a sentence; KINOCHROME_DEBUG=1 shows where they arose."""
+    # A service that is stopped ends like one that a person stops.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         app()
     except KinochromeError as error:

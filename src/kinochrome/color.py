@@ -65,6 +65,31 @@ def rgb_from_lab(lab: torch.Tensor) -> torch.Tensor:
     return _encode_srgb(_mixed(matrix.float().to(lab.device), _xyz_from_lab(lab))).clamp(0, 1)
 
 
+_SLACK = 1e-4
+"""Linear light by which a colour may leave 0..1 and count as fitting: what float32 loses on the way to Lab and back."""
+
+
+def fitted_rgb_from_lab(lab: torch.Tensor) -> torch.Tensor:
+    """sRGB R'G'B' (3, h, w) float32, 0..1, of CIELAB; what does not fit keeps its L* and hue and becomes paler."""
+    matrix = torch.linalg.inv(torch.tensor(_XYZ_FROM_SRGB, dtype=torch.float64)) * torch.tensor(_WHITE)
+
+    def light(colours: torch.Tensor) -> torch.Tensor:
+        return _mixed(matrix.float().to(lab.device), _xyz_from_lab(colours))
+
+    linear = light(lab).flatten(1)
+    outside = ((linear < -_SLACK) | (linear > 1 + _SLACK)).any(0)
+    if outside.any():
+        wanted = lab.flatten(1)[:, outside][..., None]
+        low, high = torch.zeros_like(wanted[0]), torch.ones_like(wanted[0])
+        for _ in range(14):
+            share = (low + high) / 2
+            tried = light(torch.stack([wanted[0], wanted[1] * share, wanted[2] * share]))
+            fits = ((tried >= -_SLACK) & (tried <= 1 + _SLACK)).all(0)
+            low, high = torch.where(fits, share, low), torch.where(fits, high, share)
+        linear[:, outside] = light(torch.stack([wanted[0], wanted[1] * low, wanted[2] * low]))[..., 0]
+    return _encode_srgb(linear.view_as(lab)).clamp(0, 1)
+
+
 def _mixed(matrix: torch.Tensor, planes: torch.Tensor) -> torch.Tensor:
     """The 3x3 matrix applied to the three planes of (…, 3, h, w)."""
     return torch.matmul(matrix, planes.flatten(-2)).view_as(planes)

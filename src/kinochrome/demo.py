@@ -67,7 +67,10 @@ class Score:
 
 def render_film(folder: Path, height: int = 360, shot_frames: int = 42, seed: int = 7) -> DemoFilm:
     """Renders the film into a folder: black and white with sound, its truth, and a coloured frame of each shot."""
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise VideoError(f"{folder} cannot be made ({error.strerror}). Name another folder.") from error
     shots = tuple(Shot(i * shot_frames, (i + 1) * shot_frames) for i in range(len(SCENES)))
     shots = (*shots[:-1], replace(shots[-1], fade=min(FADE, shot_frames // 3)))
     frames = [(shot.start + shot.stop) // 2 for shot in shots]

@@ -38,7 +38,7 @@ def method_text(name: str) -> str:
     kind = methods.load(name)
     needs = ", ".join(sorted(kind.needs)) or "nothing"
     lines = [
-        f"{name}: {methods.METHODS[name]}", "", inspect.cleandoc(kind.__doc__ or ""), "",
+        f"{name}: {methods.METHODS[name]}", "", inspect.cleandoc(inspect.getmodule(kind).__doc__ or ""), "",
         f"needs: {needs}    uses: {', '.join(sorted(kind.uses)) or 'nothing'}",
     ]  # fmt: skip
     found = options_of(kind.Options)

@@ -23,13 +23,11 @@ class Motion:
         # One search that starts from rest and one from a given flow: OpenCV's, once given a flow, starts every later
         # search from it, so a shared one would answer by what it was asked before.
         self._from_rest, self._from_flow = (
-            cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_FAST) for _ in range(2)
+            cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST) for _ in range(2)
         )
         for search in (self._from_rest, self._from_flow):
             search.setFinestScale(finest)
-            # Small, dense patches and no smoothing afterwards: sharper at moving edges, and half the time.
-            search.setPatchSize(6)
-            search.setPatchStride(3)
+            # No smoothing afterwards: sharper at moving edges, and half the time.
             search.setVariationalRefinementIterations(0)
 
     def between(self, first: np.ndarray, second: np.ndarray, start: np.ndarray | None = None) -> np.ndarray:
@@ -40,7 +38,7 @@ class Motion:
             first, second = (np.pad(image, ((0, down), (0, right)), "edge") for image in (first, second))
             start = None if start is None else np.pad(start, ((0, down), (0, right), (0, 0)), "edge")
         if start is None:
-            found = self._from_rest.calc(first, second, None)
+            found = self._from_rest.calc(first, second, None)  # type: ignore[call-overload]  # the stub forgets None
         else:
             found = self._from_flow.calc(first, second, start.copy())
         return np.ascontiguousarray(found[:height, :width])
@@ -53,7 +51,8 @@ def visible(lightness: np.ndarray) -> np.ndarray:
 
 def warp(image: np.ndarray, motion: np.ndarray) -> np.ndarray:
     """`image` seen from where `motion` starts, bilinear; beyond its edge the edge goes on."""
-    return cv2.remap(image, _grid(*motion.shape[:2]) + motion, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    x, y = cv2.split(_grid(*motion.shape[:2]) + motion)
+    return cv2.remap(image, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
 
 
 def compose(first: np.ndarray, second: np.ndarray) -> np.ndarray:
@@ -78,6 +77,24 @@ def mismatch(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     square = np.ones((3, 3), np.uint8)
     beyond = np.maximum(first - cv2.dilate(second, square), cv2.erode(second, square) - first)
     return cv2.blur(np.maximum(beyond, 0), (5, 5))
+
+
+def align(first: np.ndarray, second: np.ndarray) -> np.ndarray | None:
+    """The flow from `first` to `second` (uint8) if both show one scene from different places; None if they do not."""
+    search, pairs = cv2.SIFT.create(800), []
+    (here, ours), (there, theirs) = (search.detectAndCompute(image, None) for image in (first, second))
+    if ours is not None and theirs is not None and len(theirs) > 1:
+        for best, other in cv2.BFMatcher().knnMatch(ours, theirs, k=2):
+            if best.distance < 0.75 * other.distance:
+                pairs.append((here[best.queryIdx].pt, there[best.trainIdx].pt))
+    if len(pairs) < 12:
+        return None
+    points = np.array(pairs, np.float32)
+    matrix, good = cv2.findHomography(points[:, 0], points[:, 1], cv2.RANSAC, 4.0)
+    if matrix is None or good.sum() < max(12, 0.3 * len(pairs)):
+        return None
+    grid = _grid(*first.shape)
+    return cv2.perspectiveTransform(grid, matrix).astype(np.float32) - grid
 
 
 @functools.lru_cache(maxsize=4)

@@ -6,13 +6,11 @@ lies beside the segment. So memory does not grow with the film, and a run that w
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import cv2
 import numpy as np
@@ -20,8 +18,8 @@ import torch
 
 from . import chain, clips, color, project, segments, sheet, video
 from .clips import Piece
-from .errors import VideoError
-from .plan import Job, Plan, Report, check_places, check_words, prepare
+from .places import workplace
+from .plan import Job, Plan, Report, check_words, prepare
 from .segments import Handover
 from .types import Clip, Frame, Painted, Reference
 from .upsample import Renderer
@@ -51,6 +49,8 @@ class Summary:
     """What a run did."""
 
     target: Path
+    sheet: Path | None
+    """The contact sheet of a preview."""
     frames: int
     resumed: int
     """Frames that an earlier run had finished."""
@@ -63,50 +63,33 @@ def colorize(job: Job, report: Report = lambda event, data: None) -> Summary:
     """Colours a film. Whatever ends it early, the finished pieces stay and the next run goes on from them."""
     started = time.monotonic()
     check_words(job)
-    with _workplace(job) as job:
+    with workplace(job) as job, _one_thread():
         plan = prepare(job, report)
         resumed = _colour_and_render(plan, report)
         report("join", {"target": str(job.target)})
         _join(plan)
         shots = tuple(_shot_reports(plan))
         _clean(plan)
-    if job.preview:
-        sheet.film_sheet(job.target, sheet_path(job.target))
+    shown = job.target.with_name(job.target.stem + ".sheet.png") if job.preview else None
+    if shown:
+        sheet.film_sheet(job.target, shown)
     start, stop = plan.span
-    return Summary(job.target, stop - start, resumed, time.monotonic() - started, shots, plan.notes)
+    return Summary(job.target, shown, stop - start, resumed, time.monotonic() - started, shots, plan.notes)
 
 
 @contextmanager
-def _workplace(job: Job) -> Iterator[Job]:
-    """The project folder, held by this run alone; gone once the film stands, or if nothing was begun in it."""
-    if str(job.target) == "-" and job.project is None:
-        # Whoever reads the pipe is gone when it breaks: nothing to resume, and no target to put the work beside.
-        with (
-            TemporaryDirectory(prefix="kinochrome-") as folder,
-            _workplace(replace(job, project=Path(folder))) as inner,
-        ):
-            yield inner
-        return
-    piped = str(job.source) == "-"
-    if not piped:
-        check_places(job)
-    finished = False
+def _one_thread() -> Iterator[None]:
+    """OpenCV works in the calling thread alone.
+
+    On small pictures its threads cost more than they bring, the encoder can use the cores, and DIS finds another flow
+    for each number of threads.
+    """
+    threads = cv2.getNumThreads()
+    cv2.setNumThreads(1)
     try:
-        with project.locked(job.folder):
-            # A pipe cannot be read twice, so what comes out of it is kept first, without loss.
-            yield replace(job, source=video.spool(sys.stdin.buffer, job.folder)) if piped else job
-            finished = True
-    except (PermissionError, NotADirectoryError, FileExistsError) as error:
-        where = error.filename or job.folder
-        raise VideoError(f"{where} cannot be written: {error.strerror}. Name another place.") from error
+        yield
     finally:
-        if job.project is None and (finished or not project.is_begun(job.folder)):
-            project.remove_folder(job.folder)
-
-
-def sheet_path(target: Path) -> Path:
-    """Where a preview's contact sheet goes."""
-    return target.with_name(target.stem + ".sheet.png")
+        cv2.setNumThreads(threads)
 
 
 def _colour_and_render(plan: Plan, report: Report) -> int:
@@ -114,28 +97,52 @@ def _colour_and_render(plan: Plan, report: Report) -> int:
     start, stop = plan.span
     report("plan", {"frames": stop - start, "shots": len(plan.shots), "pieces": len(plan.pieces), "notes": plan.notes})
     shelf = Shelf(plan)
-    resumed = 0
+    done = _done(plan)
     for number, piece in enumerate(plan.pieces):
         report("piece", {"shot": piece.shot + 1, "start": piece.start - start, "stop": piece.stop - start})
-        if _is_done(plan, number):
-            resumed += piece.stop - piece.start
+        if number in done:
             report("resumed", {"frames": piece.stop - piece.start})
-        elif plan.shots[piece.shot].colour:
+            continue
+        if plan.shots[piece.shot].colour:
+            handover = Handover(explained=torch.ones(piece.stop - piece.start))
             _render(plan, number, [], None, shelf, report)
-            segments.write(Handover(explained=torch.ones(piece.stop - piece.start)), plan.path(number, ".safetensors"))
         else:
             painted, lightness, handover = _colour(plan, number, shelf, report)
             _render(plan, number, painted, lightness, shelf, report)
-            segments.write(handover, plan.path(number, ".safetensors"))
-    return resumed
+        segments.write(replace(handover, films=_film_bytes(plan, number)), plan.path(number, ".safetensors"))
+        _slim(plan, number)
+    return sum(plan.pieces[number].stop - plan.pieces[number].start for number in done)
 
 
-def _is_done(plan: Plan, number: int) -> bool:
-    # The handover is written last, so it vouches for the films beside it; they could still have been deleted by hand.
-    written = [plan.path(number, ".safetensors"), segment_path(plan, number)]
-    if plan.confidence:
-        written.append(segment_path(plan, number, confidence=True))
-    return all(path.exists() for path in written)
+def _done(plan: Plan) -> set[int]:
+    """The pieces that an earlier run has finished. A handover is written last and vouches for the films beside it."""
+    done, slim = set(), set()
+    for number in range(len(plan.pieces)):
+        handover = segments.read(plan.path(number, ".safetensors"))
+        if handover is not None and handover.films == _film_bytes(plan, number):
+            done.add(number)
+            slim |= {number} if not handover.boundary else set()
+    for number, piece in enumerate(plan.pieces):
+        # A piece that lost its film needs what the one before handed over; if that is gone, the shot begins anew.
+        if number not in done and piece.continues and number - 1 in slim:
+            done -= {one for one, other in enumerate(plan.pieces) if other.shot == piece.shot}
+    return done
+
+
+def _film_bytes(plan: Plan, number: int) -> int:
+    """How large a piece's films are together; a damaged or missing one shows in it."""
+    films = [segment_path(plan, number)] + ([segment_path(plan, number, confidence=True)] if plan.confidence else [])
+    return sum(project.size_of(film) for film in films)
+
+
+def _slim(plan: Plan, number: int) -> None:
+    """Drops what nobody will ask for again, so that the project folder stays small."""
+    plan.path(number, ".following.safetensors").unlink(missing_ok=True)
+    if plan.pieces[number].continues:
+        path = plan.path(number - 1, ".safetensors")
+        handover = segments.read(path)
+        if handover is not None:
+            segments.write(replace(handover, boundary=(), carried=()), path)
 
 
 def segment_path(plan: Plan, number: int, confidence: bool = False) -> Path:
@@ -221,7 +228,7 @@ def _colour(plan: Plan, number: int, shelf: Shelf, report: Report) -> tuple[list
         boundary=outcome.boundary(end),
         carried=outcome.carried,
         tail=tail,
-        explained=torch.stack([(one.confidence >= EXPLAINED).float().mean() for one in written]),
+        explained=torch.tensor([float((one.confidence.cpu().numpy() >= EXPLAINED).mean()) for one in written]),
     )
     return written, lightness[piece.start - piece.first : piece.stop - piece.first], handover
 
@@ -255,11 +262,12 @@ def _run_chain(
 def _lightness(plan: Plan, piece: Piece) -> dict[tuple[int, int], torch.Tensor]:
     """(T, 1, h, w) lightness of a piece at each working size of the chain."""
     sizes = {step.size for step in plan.steps}
-    stacks = {size: torch.empty(piece.last - piece.first, 1, *size) for size in sizes}
+    # Filled as NumPy arrays: torch would wake a thread for each of these copies, and the thread then spins for work.
+    stacks = {size: np.empty((piece.last - piece.first, 1, *size), np.float32) for size in sizes}
     for n, frame in enumerate(read(plan, piece.first, piece.last)):
         for size, stack in stacks.items():
-            stack[n] = clips.lightness(frame, plan.info, size)
-    return stacks
+            stack[n] = clips.lightness(frame, plan.info, size).numpy()
+    return {size: torch.from_numpy(stack) for size, stack in stacks.items()}
 
 
 def _render(
@@ -304,7 +312,8 @@ def _join(plan: Plan) -> None:
 
 def _shot_reports(plan: Plan) -> Iterator[ShotReport]:
     start = plan.span[0]
-    parts = [segments.read(plan.path(n, ".safetensors")) for n in range(len(plan.pieces))]
+    # One after another: all handovers together would fill the memory with the film's length.
+    parts = (segments.read(plan.path(n, ".safetensors")) for n in range(len(plan.pieces)))
     explained = torch.cat([part.explained for part in parts if part is not None])
     for n, shot in enumerate(plan.shots):
         mine = explained[shot.start - start : shot.stop - start]
@@ -321,8 +330,7 @@ def _shot_reports(plan: Plan) -> Iterator[ShotReport]:
 
 def _clean(plan: Plan) -> None:
     """Drops segments that no longer belong to this film as it is now asked for."""
-    folder = plan.job.folder / "segments"
     current = tuple(plan.names)
-    for path in folder.iterdir():
+    for path in project.segment_files(plan.job.folder):
         if not path.name.startswith(current):
             project.remove(path)

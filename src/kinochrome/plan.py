@@ -5,6 +5,7 @@ Whatever can be wrong with what a person gave is found here, so that an error ne
 
 from __future__ import annotations
 
+import io
 import platform
 import shutil
 from collections.abc import Callable, Mapping
@@ -13,8 +14,8 @@ from fractions import Fraction
 from importlib import metadata
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
-import cv2
 import numpy as np
 import torch
 
@@ -59,14 +60,23 @@ class Job:
     preview: bool = False
 
     @property
+    def makes_pictures(self) -> bool:
+        """The target is a pattern such as `frames/%06d.png`."""
+        return "%" in self.target.name and self.target.suffix.lower() in project.PICTURE_SUFFIXES
+
+    @property
     def place(self) -> Path:
         """What appears when the film is done: the target, or the folder that its pictures go to."""
-        return self.target.parent if "%" in self.target.name else self.target
+        return self.target.parent if self.makes_pictures else self.target
 
     @property
     def folder(self) -> Path:
         """The project folder."""
-        return self.project or self.place.with_name(self.place.name + ".kinochrome")
+        if self.project:
+            return self.project
+        if self.place.name in ("", ".."):  # pictures for the working folder itself, say
+            return self.place / f"{self.target.name or 'film'}.kinochrome"
+        return self.place.with_name(self.place.name + ".kinochrome")
 
 
 @dataclass(frozen=True)
@@ -111,23 +121,6 @@ def check_words(job: Job) -> None:
         raise MethodError(f"--height {job.height} is too small to see anything. Give 16 or more; 240 is usual.")
 
 
-def check_places(job: Job) -> None:
-    """The source is there, the target may be written, and they are not the same."""
-    if not job.source.exists() and "%" not in job.source.name:
-        raise VideoError(f"{job.source} does not exist. Check the path; it is looked for from {Path.cwd()}.")
-    for place in [job.place, *([job.confidence] if job.confidence else [])]:
-        if str(place) == "-":
-            continue
-        if place.exists() and job.source.exists() and place.samefile(job.source):
-            raise VideoError(f"{place} is the source itself, which is never touched. Name another target.")
-        if place.exists() and not job.overwrite and not (place.is_dir() and not any(place.iterdir())):
-            raise VideoError(f"{place} exists already. Name another target, or allow it with --overwrite.")
-        if not place.absolute().parent.is_dir():
-            raise VideoError(f"The folder {place.absolute().parent} does not exist. Create it, or name another target.")
-    if job.confidence and job.confidence.absolute() == job.target.absolute():
-        raise VideoError(f"--confidence and the target are both {job.target}. Give the confidence film its own name.")
-
-
 def prepare(job: Job, report: Report) -> Plan:
     """Looks at everything once and settles what is to be done; every foreseeable error is raised here."""
     source = video.probe(job.source, deinterlace=job.deinterlace)
@@ -145,7 +138,7 @@ def prepare(job: Job, report: Report) -> Plan:
 
     folder_project = project.Project(
         str(job.source.absolute()),
-        project.fingerprint(job.source),
+        project.fingerprint(video.source_files(job.source)),
         job.method,
         dict(job.options),
         tuple(given),
@@ -194,17 +187,9 @@ def _scan(info: VideoInfo, job: Job, fingerprint: str, report: Report) -> tuple[
     """The one pass over the film, or what an earlier run kept of it."""
     path = job.folder / "scan.npz"
     key = project.digest(fingerprint, info.deinterlace, _versions())
-    if path.exists():
-        with np.load(path) as stored:
-            arrays = dict(stored)
-        if str(arrays.pop("key")) == key:
-            table = FrameTable(
-                arrays.pop("pts"),
-                arrays.pop("keyframes"),
-                int(arrays.pop("stop_pts")),
-                tuple(arrays.pop("held").tolist()),
-            )
-            return table, shots.ShotFinder.from_arrays(info, arrays)
+    stored = _stored_scan(path, key)
+    if stored is not None:
+        return stored[0], shots.ShotFinder.from_arrays(info, stored[1])
     finder = shots.ShotFinder(info)
 
     def see(frame: Any) -> None:
@@ -212,13 +197,26 @@ def _scan(info: VideoInfo, job: Job, fingerprint: str, report: Report) -> tuple[
         report("scan", {"frame": frame.index + 1})
 
     table = video.scan(info, see)
-    partial = path.with_name("scan.partial.npz")
+    content = io.BytesIO()
     np.savez(
-        partial, key=key, pts=table.pts, keyframes=table.keyframes, stop_pts=table.stop_pts,
+        content, key=key, pts=table.pts, keyframes=table.keyframes, stop_pts=table.stop_pts,
         held=np.array(table.held, np.int64), **finder.arrays(),  # type: ignore[arg-type]
     )  # fmt: skip
-    partial.replace(path)
+    project.write_atomically(path, content.getvalue())
     return table, finder
+
+
+def _stored_scan(path: Path, key: str) -> tuple[FrameTable, dict[str, np.ndarray]] | None:
+    """What an earlier run kept of its scan; None if there is none, of another film, or damaged (a power cut)."""
+    try:
+        with np.load(path) as stored:
+            arrays = dict(stored)
+        if str(arrays.pop("key")) != key:
+            return None
+        held = tuple(arrays.pop("held").tolist())
+        return FrameTable(arrays.pop("pts"), arrays.pop("keyframes"), int(arrays.pop("stop_pts")), held), arrays
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile):
+        return None
 
 
 def _held_notes(table: FrameTable, info: VideoInfo) -> list[str]:
@@ -286,8 +284,7 @@ def _versions() -> dict[str, str]:
 
 def _surroundings(device: str) -> list[Any]:
     """What float results may depend on besides the input."""
-    threads = torch.get_num_threads(), cv2.getNumThreads()
-    return [_versions(), chain.chosen_device(device), threads, platform.machine()]
+    return [_versions(), chain.chosen_device(device), torch.get_num_threads(), platform.machine()]
 
 
 def _check_space(plan: Plan) -> None:

@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, TextColumn
 from rich.progress import Progress as Bars
 from rich.table import Table
@@ -97,7 +98,7 @@ class Progress:
 
     def _say(self, event: str, data: dict[str, Any]) -> None:
         if event == "note" and not self.as_json:
-            self.console.print(f"[yellow]note:[/yellow] {data['text']}", highlight=False, soft_wrap=True)
+            self.console.print(f"[yellow]note:[/yellow] {escape(data['text'])}", highlight=False, soft_wrap=True)
         self._json(event, data)
 
     def _json(self, event: str, data: dict[str, Any]) -> None:
@@ -108,13 +109,14 @@ class Progress:
         """Prints the report of each shot."""
         self.bars.stop()
         if self.as_json:
-            self._json("done", {**asdict(summary), "target": str(summary.target)})
+            paths = {"target": str(summary.target), "sheet": str(summary.sheet) if summary.sheet else None}
+            self._json("done", {**asdict(summary), **paths})
             return
-        table = Table("shot", "frames", "explained", "most in need of a reference", "references", box=None)
+        table = Table("shot", "frames", "explained", "weakest frame", "references", box=None)
         for shot in summary.shots:
             explained = "in colour already" if shot.in_colour else f"{shot.explained:.0%}"
-            weakest = "" if shot.in_colour else f"frame {shot.weakest}"
-            names = "; ".join(shot.references) or "-"
+            weakest = "" if shot.in_colour else str(shot.weakest)
+            names = escape("; ".join(shot.references)) or "-"
             table.add_row(str(shot.number), f"{shot.start}-{shot.stop - 1}", explained, weakest, names)
         self.console.print(table)
         speed = (summary.frames - summary.resumed) / summary.seconds if summary.seconds else 0.0
@@ -122,4 +124,8 @@ class Progress:
         self.console.print(
             f"{summary.target}: {summary.frames} frames{resumed}, {summary.seconds:.1f} s, {speed:.1f} frames/s",
             highlight=False,
+            markup=False,
+            soft_wrap=True,
         )
+        if summary.sheet:
+            self.console.print(f"{summary.sheet}: frames of it at a glance", highlight=False, markup=False)

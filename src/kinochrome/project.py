@@ -12,7 +12,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from fractions import Fraction
@@ -111,25 +111,30 @@ def open_folder(folder: Path, project: Project, fresh: bool) -> None:
     save(project, folder)
 
 
+def segment_files(folder: Path) -> list[Path]:
+    """What the program itself has put among the segments; a person's own files are never touched."""
+    return [path for path in (folder / "segments").glob("*") if re.match(r"\d{8}-[0-9a-f]{20}(\.|$)", path.name)]
+
+
 def empty_folder(folder: Path) -> None:
     """Removes what a project folder holds; anything else in it stays."""
-    for path in [*(folder / "segments").glob("*"), folder / "scan.npz", folder / "project.json"]:
+    names = ("scan.npz", "scan.npz.partial", "project.json", "project.json.partial")
+    for path in [*segment_files(folder), *(folder / name for name in names)]:
         remove(path)
-    if (folder / "segments").is_dir():
-        (folder / "segments").rmdir()
+    inner = folder / "segments"
+    if inner.is_dir() and not any(inner.iterdir()):
+        inner.rmdir()
 
 
 def is_begun(folder: Path) -> bool:
     """A piece is finished here, so a later run can go on."""
-    return any((folder / "segments").glob("*.safetensors"))
+    return any(path.suffix == ".safetensors" for path in segment_files(folder))
 
 
 def remove_folder(folder: Path) -> None:
     """Removes a project folder that is no longer needed; one that holds anything else stays with that."""
     empty_folder(folder)
     remove(folder / "lock")
-    for spooled in folder.glob("source.mkv*"):
-        remove(spooled)
     if folder.is_dir() and not any(folder.iterdir()):
         folder.rmdir()
 
@@ -172,18 +177,27 @@ def _lock(handle: BinaryIO) -> None:
 def write_atomically(path: Path, content: bytes) -> None:
     """A file that is either complete or not there under this name."""
     partial = path.with_name(path.name + ".partial")
-    partial.write_bytes(content)
-    partial.replace(path)
+    try:
+        partial.write_bytes(content)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
-def fingerprint(source: Path) -> str:
-    """Tells one film from another without reading all of it: size and evenly spaced samples."""
-    files = sorted(path for path in source.iterdir() if path.is_file()) if source.is_dir() else [source]
+def size_of(path: Path) -> int:
+    """Bytes of a file, or of all files in a folder; 0 where nothing is."""
+    if path.is_dir():
+        return sum(size_of(inner) for inner in path.iterdir())
+    return path.stat().st_size if path.exists() else 0
+
+
+def fingerprint(files: Sequence[Path]) -> str:
+    """Tells one film (a file, or its pictures) from another without reading all of it: size and spaced samples."""
     digest = hashlib.sha256()
     samples = 64 if len(files) == 1 else 1
     for path in files:
         size = path.stat().st_size
-        digest.update(f"{path.name if source.is_dir() else ''}:{size};".encode())
+        digest.update(f"{path.name if len(files) > 1 else ''}:{size};".encode())
         with path.open("rb") as handle:
             for n in range(samples):
                 handle.seek(size * n // samples)

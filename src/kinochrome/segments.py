@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load, save
 
 from .project import write_atomically
@@ -27,11 +28,13 @@ class Handover:
     """The frames that dissolve into the next shot."""
     explained: torch.Tensor = field(default_factory=lambda: torch.zeros(0))
     """The explained share of each written frame."""
+    films: int = 0
+    """Bytes of the films beside it, so that a damaged one is noticed."""
 
 
 def write(handover: Handover, path: Path) -> None:
     """Stores a handover; there completely or not at all. Methods may yield views of one tensor; files hold copies."""
-    tensors = {"explained": handover.explained}
+    tensors = {"explained": handover.explained, "films": torch.tensor(handover.films)}
     for kind, painted in (("boundary", handover.boundary), ("tail", handover.tail)):
         for n, one in enumerate(painted):
             tensors[f"{kind}.{n:04d}.ab"] = one.ab.contiguous().clone()
@@ -43,10 +46,11 @@ def write(handover: Handover, path: Path) -> None:
 
 
 def read(path: Path) -> Handover | None:
-    """The handover stored here, or None where there is none."""
-    if not path.exists():
+    """The handover stored here, or None where there is none, or only a damaged one (a power cut)."""
+    try:
+        tensors = load(path.read_bytes())
+    except (FileNotFoundError, SafetensorError):
         return None
-    tensors = load(path.read_bytes())
     carried: dict[int, dict[str, torch.Tensor]] = {}
     for name in (name for name in tensors if name.startswith("carried.")):
         _, n, inner = name.split(".", 2)
@@ -57,6 +61,7 @@ def read(path: Path) -> Handover | None:
         tuple(carried.get(n) for n in range(len(boundary))),
         _painted(tensors, "tail"),
         tensors["explained"],
+        int(tensors["films"]),
     )
 
 

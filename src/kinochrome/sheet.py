@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,8 +10,8 @@ import cv2
 import numpy as np
 
 from . import color, video
-from .errors import VideoError
-from .types import Encoding, Frame, VideoInfo
+from .errors import HintError, VideoError
+from .types import Encoding, Frame, FrameTable, VideoInfo
 
 Cell = tuple[np.ndarray, str]
 """A picture (h, w, 3) uint8 R'G'B' and its caption."""
@@ -21,6 +21,21 @@ CAPTION = 24
 CHROMA_STEPS = {"420": (2, 2), "422": (1, 2), "444": (1, 1)}
 """Rows and columns of luma to one of chroma, of what films are written in."""
 PAPER, INK = (22, 22, 25), (222, 219, 212)
+
+
+def stills(info: VideoInfo, table: FrameTable, numbers: Iterable[int], folder: Path) -> Iterator[Path]:
+    """Writes frames as pictures named by their numbers, which is what `--reference FOLDER` takes once coloured."""
+    try:
+        folder.mkdir(exist_ok=True)
+    except OSError as error:
+        raise VideoError(f"{folder} cannot be made ({error.strerror}). Name another folder.") from error
+    for number in numbers:
+        if not 0 <= number < len(table):
+            raise HintError(f"{info.path.name} has no frame {number}; its frames are 0 to {len(table) - 1}.")
+        for frame in video.frames(info, table, number, number + 1):
+            path = folder / f"{number:06d}.png"
+            video.write_picture(path, picture_of(frame, info))
+            yield path
 
 
 def picture_of(frame: Frame, info: VideoInfo) -> np.ndarray:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import ClassVar, Literal
 
 import cv2
 import numpy as np
@@ -35,11 +35,11 @@ Said = tuple[np.ndarray, np.ndarray]
 
 
 @dataclass(frozen=True)
-class Options:
+class FlowOptions:
     """What can be set with `--set flow.OPTION=VALUE`."""
 
     quality: Literal["fast", "good", "best"] = "good"
-    """Motion is searched down to a quarter of the working size (`fast`), half of it (`good`) or all of it (`best`)."""
+    """How fine motion is searched: to a quarter of the working size, half of it, or all of it (5 times slower)."""
 
 
 @dataclass(frozen=True)
@@ -88,12 +88,12 @@ class State:
 class Flow:
     """The method `flow`; see the module."""
 
-    needs = frozenset({"reference"})
-    uses = frozenset({"reference"})
+    needs: ClassVar[frozenset[str]] = frozenset({"reference"})
+    uses: ClassVar[frozenset[str]] = frozenset({"reference"})
     longest = 72
-    Options = Options
+    Options: ClassVar[type] = FlowOptions
 
-    def __init__(self, options: Options, device: str = "cpu") -> None:
+    def __init__(self, options: FlowOptions, device: str = "cpu") -> None:
         self.options = options
         self._motion = flow.Motion({"best": 0, "good": 1, "fast": 2}[options.quality])
 
@@ -105,39 +105,34 @@ class Flow:
     def colorize(self, clip: Clip) -> Generator[Painted, None, dict[str, torch.Tensor] | None]:
         """One `Painted` a frame; carries what the forward sweep knows of the last frame to the next piece."""
         film = [_look(frame[0].numpy()) for frame in clip.lightness]
-        last = len(film) - 1
+        head, last = max(clip.overlap - 1, 0), len(film) - 1
         photos = [_source(reference, 0) for reference in clip.references if reference.frame is None]
-        sources, carried = self._sources(clip, film, photos)
+        placed = [_source(r, r.frame - clip.start) for r in clip.references if r.frame is not None]
+        carried = _unpack(clip, film[head], placed)
+        # Each neighbour speaks in one sweep only; what the piece before carried is more than what it said.
+        earlier = [] if carried else _neighbour(clip.previous, head, film)
+        later = _neighbour(clip.following, last, film)
+        if not (placed or earlier or later):
+            earlier = [self._match(photos, film[0], clip.start)]
         recall = [photo.cells for photo in photos]
-        backward: list[Said | None] = [None] * len(film)
-        if any(source.frame > 0 for source in sources):
-            mirrored = [replace(source, frame=last - source.frame) for source in sources]
-            for index, state in enumerate(self._sweep(film[::-1], mirrored, recall)):
-                backward[last - index] = None if state is None else (state.ab, state.confidence)
-        told = [source.frame for source in sources]
-        state = None
-        for index, state in enumerate(self._sweep(film, sources, recall, carried)):
-            forward = None if state is None else (state.ab, state.confidence)
-            yield _blend(forward, backward[index], _share(index, told))
-        return None if state is None else _pack(state, clip.start)
 
-    def _sources(self, clip: Clip, film: list[Look], photos: list[Source]) -> tuple[list[Source], State | None]:
-        """All that has a place in time, and the state that the piece before carried here."""
-        placed = [r for r in clip.references if r.frame is not None]
-        sources = [_source(reference, (reference.frame or 0) - clip.start) for reference in placed]
-        head = max(clip.overlap - 1, 0)
-        carried = _unpack(clip, film[head], sources)
-        for frame, painted in ((head, clip.previous), (len(film) - 1, clip.following)):
-            if painted is not None and not any(source.frame == frame for source in sources):
-                sources.append(_known(frame, film[frame], _image(painted.ab), painted.confidence[0].numpy()))
-        if not sources and photos:
-            sources.append(self._match(photos, film[0]))
-        if not sources:
-            raise MethodError(
-                f"Method flow has nothing to take colours from at frame {clip.start}: give its shot a reference, "
-                f"for instance --reference PICTURE@{clip.start}."
-            )
-        return sorted(sources, key=lambda source: source.frame), carried
+        backward: list[Said | None] = [None] * len(film)
+        if any(source.frame > 0 for source in [*placed, *earlier, *later]):
+            mirrored = [replace(source, frame=last - source.frame) for source in [*placed, *(later or earlier)]]
+            for index, state in enumerate(self._sweep(film[::-1], mirrored, recall)):
+                backward[last - index] = _said(state)
+        told = [source.frame for source in placed]
+        if earlier and not any(frame <= head for frame in told):
+            told.append(head)
+        if later and not any(frame >= last for frame in told):
+            told.append(last)
+        if clip.overlap and clip.previous is None and any(source.frame > head for source in [*placed, *later]):
+            # The piece before has not been here: this run brings colours back to it, and owes it nothing else.
+            placed = [source for source in placed if source.frame >= head]
+        state = None
+        for index, state in enumerate(self._sweep(film, [*placed, *earlier], recall, carried)):
+            yield _blend(_said(state), backward[index], _share(index, told))
+        return None if state is None else _pack(state, clip.start)
 
     def _sweep(
         self, film: list[Look], sources: list[Source], recall: list[Cells], carried: State | None = None
@@ -146,12 +141,12 @@ class Flow:
         at = {source.frame: source for source in sources}
         before = [source for source in sources if source.frame < 0]
         state = carried
-        if state is None and before:
+        if state is None and before and 0 not in at:
             state = self._enter(film[0], max(before, key=lambda source: source.frame), recall)
         for index, look in enumerate(film):
             if index and state is not None:
                 state = self._advance(film[index - 1], look, state, recall)
-            if index in at and not (carried is not None and index == 0):
+            if index in at and (index or carried is None):
                 state = _anchor(state, at[index])
             yield state
 
@@ -159,7 +154,7 @@ class Flow:
         """The state at a clip's first frame from a source before the clip: one bold search."""
         motion = self._motion.between(look.picture, source.look.picture)
         candidate = _candidate(look, source.look, source.ab, source.confidence * 0.5, motion)
-        return _settle(look, [candidate], source, motion, [source.cells, *recall])
+        return _state(look, _settle(look, [candidate], [source.cells, *recall]), source, motion)
 
     def _advance(self, before: Look, look: Look, state: State, recall: list[Cells]) -> State:
         """The state one frame on."""
@@ -170,14 +165,41 @@ class Flow:
             _candidate(look, before, state.ab, state.confidence * FORGETTING, step),
             _candidate(look, source.look, source.ab, source.confidence * 0.9, motion),
         ]
-        return _settle(look, candidates, source, motion, [source.cells, *recall, state.cells])
+        return _state(look, _settle(look, candidates, [source.cells, *recall, state.cells]), source, motion)
 
-    def _match(self, photos: list[Source], look: Look) -> Source:
-        """Colours for a frame from pictures of the same things: the nearest in lightness, texture and place."""
-        motion = np.zeros((*look.lightness.shape, 2), np.float32)
-        nothing = Candidate(motion, np.zeros_like(look.lightness), *[np.full_like(look.lightness, x) for x in (99, 0)])
-        state = _settle(look, [nothing], photos[0], motion, [photo.cells for photo in photos])
-        return _known(0, look, state.ab, state.confidence)
+    def _match(self, photos: list[Source], look: Look, frame: int) -> Source:
+        """Colours for a frame from pictures of the same things: by geometry where they share a view, or by likeness."""
+        if not photos:
+            raise MethodError(
+                f"Method flow has nothing to take colours from at frame {frame}: give its shot a reference, "
+                f"for instance --reference PICTURE@{frame}."
+            )
+        still = np.zeros((*look.lightness.shape, 2), np.float32)
+        unknown = np.full_like(look.lightness, 1e-3)
+        candidates, memory = [Candidate(still, unknown, unknown + 40, 0 * unknown)], []
+        for photo in photos:
+            found = self._view(photo, look)
+            if found is None:
+                own, film = photo.look.lightness[photo.confidence > 0], look.lightness
+                memory.append(_relit(photo, own, film).cells)
+                continue
+            turned, motion = found
+            reached = flow.inside(motion) & (flow.warp(turned.confidence, motion) > 0)
+            lit = _relit(turned, flow.warp(turned.look.lightness, motion)[reached], look.lightness[reached])
+            candidates.append(_candidate(look, lit.look, lit.ab, lit.confidence * 0.8, motion))
+            memory.append(lit.cells)
+        return _known(0, look, *_settle(look, candidates, memory, place=0.2))
+
+    def _view(self, photo: Source, look: Look) -> tuple[Source, np.ndarray] | None:
+        """The photo, or its mirror image, and the flow to it, if it shows the frame's scene."""
+        views = []
+        for turned in (photo, _mirrored(photo)):
+            view = flow.align(look.picture, turned.look.picture)
+            if view is not None:
+                motion = self._motion.between(look.picture, turned.look.picture, view)
+                explained = _candidate(look, turned.look, turned.ab, turned.confidence, motion).explained
+                views.append((float(explained.mean()), turned, motion))
+        return max(views, key=lambda view: view[0])[1:] if views else None
 
 
 @dataclass(frozen=True)
@@ -199,28 +221,31 @@ def _candidate(look: Look, other: Look, ab: np.ndarray, confidence: np.ndarray, 
     return Candidate(layers[..., 1:3], confidence * explained, difference, explained)
 
 
-def _settle(look: Look, candidates: list[Candidate], source: Source, motion: np.ndarray, recall: list[Cells]) -> State:
+def _settle(look: Look, candidates: list[Candidate], memory: list[Cells], place: float = 1.0) -> Said:
     """Candidates weighed by how the lightness agrees; what none explains is recalled."""
     weights = [np.exp(np.minimum(c.difference, 40) * -0.5) * (c.confidence + 1e-4) for c in candidates]
-    total = sum(weights)
-    ab = sum(c.ab * (weight / total)[..., None] for c, weight in zip(candidates, weights, strict=True))
-    confidence = sum(c.confidence * (weight / total) for c, weight in zip(candidates, weights, strict=True))
+    total = np.add.reduce(weights)
+    shares = [weight / total for weight in weights]
+    ab = np.add.reduce([c.ab * share[..., None] for c, share in zip(candidates, shares, strict=True)])
+    confidence = np.add.reduce([c.confidence * share for c, share in zip(candidates, shares, strict=True)])
     explained = np.maximum.reduce([c.explained for c in candidates])
-    ab = _recall(look, ab, explained, recall)
-    cells = _cells(look.lightness, ab, np.ones_like(explained))
-    return State(ab, np.maximum(confidence, GUESSED), source, motion, cells)
+    return _recall(look, ab, explained, memory, place), np.maximum(confidence, GUESSED)
 
 
-def _recall(look: Look, ab: np.ndarray, explained: np.ndarray, memory: list[Cells]) -> np.ndarray:
-    """`ab` with its unexplained places coloured like the most similar cells of the memory and of this frame."""
+def _recall(look: Look, ab: np.ndarray, explained: np.ndarray, memory: list[Cells], place: float) -> np.ndarray:
+    """`ab` with its unexplained places coloured like the most similar cells of the memory and of this frame.
+
+    `place`: how much position counts.
+    """
     here = _cells(look.lightness, ab, explained)
     unknown = ~here.known
     memory = [*memory, here]
-    keys = torch.from_numpy(np.concatenate([cells.features[cells.known] for cells in memory]))
+    counts = np.array([1, 1, 1, 1, place, place], np.float32)
+    keys = torch.from_numpy(np.concatenate([cells.features[cells.known] for cells in memory]) * counts)
     if not unknown.any() or not len(keys):
         return ab
     values = torch.from_numpy(np.concatenate([cells.ab[cells.known] for cells in memory]))
-    queries = torch.from_numpy(here.features[unknown])
+    queries = torch.from_numpy(here.features[unknown] * counts)
     nearness = torch.softmax(2 * queries @ keys.T - keys.square().sum(1), dim=1)
     guess = here.ab.copy()
     guess[unknown] = (nearness @ values).numpy()
@@ -229,6 +254,11 @@ def _recall(look: Look, ab: np.ndarray, explained: np.ndarray, memory: list[Cell
     guess = cv2.resize(guess.reshape(rows, -1, 2), (width, height), interpolation=cv2.INTER_LINEAR)
     trust = np.minimum(explained / ENOUGH, 1)[..., None]
     return trust * ab + (1 - trust) * guess
+
+
+def _state(look: Look, said: Said, source: Source, motion: np.ndarray) -> State:
+    ab, confidence = said
+    return State(ab, confidence, source, motion, _cells(look.lightness, ab, np.ones_like(confidence)))
 
 
 def _cells(lightness: np.ndarray, ab: np.ndarray, known: np.ndarray) -> Cells:
@@ -262,8 +292,12 @@ def _anchor(state: State | None, source: Source) -> State:
     return State(ab, confidence, source, motion, source.cells)
 
 
+def _said(state: State | None) -> Said | None:
+    return None if state is None else (state.ab, state.confidence)
+
+
 def _share(index: int, told: list[int]) -> float:
-    """How much nearer the last source is than the next: 1 at the last, 0 at the next."""
+    """How much nearer the last source is than the next, 0..1."""
     since = [index - frame for frame in told if frame <= index]
     until = [frame - index for frame in told if frame >= index]
     if not since or not until:
@@ -293,6 +327,24 @@ def _look(lightness: np.ndarray) -> Look:
     return Look(lightness, flow.visible(lightness))
 
 
+def _mirrored(source: Source) -> Source:
+    look = Look(_flip(source.look.lightness), _flip(source.look.picture))
+    return _known(source.frame, look, _flip(source.ab), _flip(source.confidence))
+
+
+def _flip(image: np.ndarray) -> np.ndarray:
+    return np.ascontiguousarray(image[:, ::-1])
+
+
+def _relit(source: Source, own: np.ndarray, film: np.ndarray) -> Source:
+    """The source as lit as the film: `own` and `film` are lightness of the same things, whose mean and spread meet."""
+    if not own.size:
+        return source
+    gain = np.clip(film.std() / max(float(own.std()), 1e-3), 0.5, 2)
+    relit = np.clip((source.look.lightness - own.mean()) * gain + film.mean(), 0, 100).astype(np.float32)
+    return _known(source.frame, Look(relit, source.look.picture), source.ab, source.confidence)
+
+
 def _image(ab: torch.Tensor) -> np.ndarray:
     return np.ascontiguousarray(ab.permute(1, 2, 0).numpy())
 
@@ -301,9 +353,18 @@ def _known(frame: int, look: Look, ab: np.ndarray, confidence: np.ndarray) -> So
     return Source(frame, look, ab, confidence, _cells(look.lightness, ab, confidence > 0))
 
 
+def _neighbour(painted: Painted | None, frame: int, film: list[Look]) -> list[Source]:
+    """What a neighbouring piece said of a frame, as a source; none if there is none."""
+    if painted is None:
+        return []
+    return [_known(frame, film[frame], _image(painted.ab), np.ascontiguousarray(painted.confidence[0].numpy()))]
+
+
 def _source(reference: Reference, frame: int) -> Source:
-    look = _look(reference.lightness[0].numpy())
-    return _known(frame, look, _image(reference.ab), np.ascontiguousarray(reference.confidence[0].numpy()))
+    """Where the picture does not reach, likely colours of its own stand in; their confidence stays 0."""
+    look, confidence = _look(reference.lightness[0].numpy()), np.ascontiguousarray(reference.confidence[0].numpy())
+    ab = _recall(look, _image(reference.ab), (confidence > 0).astype(np.float32), [], place=1.0)
+    return _known(frame, look, ab, confidence)
 
 
 def _pack(state: State, start: int) -> dict[str, torch.Tensor]:
@@ -325,4 +386,4 @@ def _unpack(clip: Clip, look: Look, sources: list[Source]) -> State | None:
     if source is None:
         return None
     ab, confidence, motion = (clip.carried[name].numpy() for name in ("ab", "confidence", "motion"))
-    return State(ab, confidence, source, motion, _cells(look.lightness, ab, np.ones_like(confidence)))
+    return _state(look, (ab, confidence), source, motion)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .join import join
-from .pictures import read_picture
+from .pictures import read_picture, source_files
 from .presets import PRESETS, encoding_for, missing_encoder
 from .probe import probe
 from .read import frames, scan
@@ -23,6 +23,7 @@ __all__ = [
     "probe",
     "read_picture",
     "scan",
+    "source_files",
     "spool",
     "write_picture",
     "write_sound",

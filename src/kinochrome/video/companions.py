@@ -52,7 +52,7 @@ class Companions:
         self._container: Any = None
         if not is_pictures(info.path):
             # Surrogates carry tags in any old encoding through unchanged.
-            self._container = av.open(str(info.path), metadata_errors="surrogateescape")
+            self._container = av.open(f"file:{info.path}", metadata_errors="surrogateescape")
         self.pictures = main_video(self._container) if self._container else None
 
     def __enter__(self) -> Companions:
@@ -143,7 +143,7 @@ class Companions:
     def _cover(self, stream: Any) -> tuple[str, str, bytes]:
         """(file name, media type, file) of a cover picture."""
         kind = {"mjpeg": "jpeg"}.get(stream.name, stream.name)
-        with av.open(str(self._info.path)) as again:
+        with av.open(f"file:{self._info.path}") as again:
             packets = again.demux(again.streams[stream.index])
             picture = next((bytes(packet) for packet in packets if packet.size), b"")
         name = stream.metadata.get("filename", f"cover.{'jpg' if kind == 'jpeg' else kind}")

@@ -94,7 +94,7 @@ def _join_film(
         with ExitStack() as opened:
             companions = opened.enter_context(Companions(info))
             output = opened.enter_context(open_output(str(part), encoding, companions.metadata))
-            template = opened.enter_context(av.open(str(pieces[0].path)))
+            template = opened.enter_context(av.open(f"file:{pieces[0].path}"))
             video = _video_stream(output, template.streams.video[0], info)
             made = companions.add_to(output, video, cut, companions.streams)
             pictures = _video_packets(pieces, start, times, info, video)
@@ -123,7 +123,7 @@ def _video_stream(output: Any, template: Any, info: VideoInfo) -> Any:
 
 
 def _looked_through(path: Path, first: int, count: int) -> _Piece:
-    with av.open(str(path)) as segment:
+    with av.open(f"file:{path}") as segment:
         stream = segment.streams.video[0]
         stamps = [packet.pts for packet in segment.demux(stream) if packet.size]
         setup = bytes(stream.codec_context.extradata or b"")
@@ -142,7 +142,7 @@ def _video_packets(pieces: list[_Piece], start: int, times: np.ndarray, info: Vi
     lead = int(times[min(delay, len(times) - 1)] - times[0]) + delay
     place = 0
     for piece in pieces:
-        with av.open(str(piece.path)) as segment:
+        with av.open(f"file:{piece.path}") as segment:
             packets = (packet for packet in segment.demux(segment.streams.video[0]) if packet.size)
             for rank, packet in zip(piece.order, packets, strict=True):
                 shown = piece.first - start + int(rank)
@@ -177,7 +177,7 @@ def _write_y4m(output: BinaryIO, segments: Segments, counts: list[int], info: Vi
     write_header(output, info, encoding)
     for (path, _), count in zip(segments, counts, strict=True):
         written = 0
-        with av.open(str(path)) as segment:
+        with av.open(f"file:{path}") as segment:
             for frame in segment.decode(video=0):
                 letters = read_letters(frame)
                 write_frame(output, [letters[letter] for letter in "YUV" if letter in letters])

@@ -52,6 +52,11 @@ def check_file(path: Path) -> None:
         raise VideoError(f"{path} is empty (0 bytes). Copy it again from where it came from.")
 
 
+def source_files(path: Path) -> list[Path]:
+    """The files that a source is made of: itself, or its pictures in order."""
+    return picture_files(path) if is_pictures(path) else [path]
+
+
 def picture_files(path: Path) -> list[Path]:
     """The pictures of a folder or pattern, in the order of the number in their names; gaps are errors."""
     if _is_pattern(path):

@@ -30,12 +30,13 @@ INTERLACED_ORDERS = frozenset({2, 3, 4, 5})
 MATRICES_READ = frozenset({"bt709", "smpte170m", "bt470bg", "bt2020nc", "smpte240m", "fcc"})
 
 
-def probe(path: Path, deinterlace: bool = False, rate: Fraction | None = None) -> VideoInfo:
+def probe(path: str | Path, deinterlace: bool = False, rate: Fraction | None = None) -> VideoInfo:
     """What a film, a folder or pattern of pictures, or one picture is made of.
 
     `rate` is for pictures (24 by default) and raw streams, which store none. Colour tags left open are resolved as
     `video.tags` says. Does not refuse an interlaced film: `interlaced` says that it is one.
     """
+    path = Path(path)
     with open_source(path, rate) as (container, stream):
         pictures = is_pictures(path)
         if rate is not None and not pictures and container.format.name not in RAW_STREAMS:

@@ -14,7 +14,7 @@ _BLOCK = 4096
 def write_sound(path: Path, samples: np.ndarray, rate: int) -> None:
     """Writes stereo sound (samples, 2), -1..1, losslessly (FLAC, 16 bit); it starts and ends at exact samples."""
     codes = np.rint(np.clip(samples, -1, 1) * 32767).astype(np.int16)
-    with av.open(str(path), "w", format="flac") as container:
+    with av.open(f"file:{path}", "w", format="flac") as container:
         stream = container.add_stream("flac", rate=rate, layout="stereo", format="s16")
         for start in range(0, len(codes), _BLOCK):
             block = np.ascontiguousarray(codes[start : start + _BLOCK]).reshape(1, -1)

@@ -46,7 +46,7 @@ def _open(url: str, format: str | None, options: dict[str, str]) -> Any:
     return av.open(url, "r", format=format, options=options, metadata_errors="replace")
 
 
-def _unreadable(path: Path, error: Exception) -> str:
+def _unreadable(path: Path, error: Exception | str) -> str:
     if isinstance(error, av.error.EOFError):
         return f"{path} ends before its first frame: it holds no picture. Copy it again from where it came from."
     if isinstance(error, PermissionError):
@@ -64,6 +64,8 @@ def _video_stream(path: Path, container: Any) -> Any:
         raise VideoError(f"{path} is a text file, not a film.")
     found = [stream for stream in container.streams.video if not stream.disposition & Disposition.attached_pic]
     best = container.streams.best("video")
+    if not len(container.streams):
+        raise VideoError(_unreadable(path, "it holds no stream"))
     if not found:
         kinds = ", ".join(sorted({stream.type for stream in container.streams})) or "nothing"
         raise VideoError(f"{path} has no video stream (it holds {kinds}). Name a file that has a picture.")

@@ -57,7 +57,7 @@ def spool(stream: BinaryIO, folder: Path) -> Path:
 
 
 def _store(pipe: _Pipe, header: str, part: Path) -> None:
-    with av.open(pipe, "r", format="yuv4mpegpipe") as source, av.open(str(part), "w", format="matroska") as output:
+    with av.open(pipe, "r", format="yuv4mpegpipe") as source, av.open(f"file:{part}", "w", format="matroska") as output:
         film = source.streams.video[0]
         stream = _stream_like(film, header, output)
         count = 0

@@ -44,7 +44,7 @@ def _try_encoder(info: VideoInfo, encoding: Encoding) -> None:
                 _grey_packets(open_stream(output, info, encoding), info, encoding)
         else:
             _grey_packets(open_picture_encoder(info, encoding), info, encoding)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, av.error.FFmpegError) as error:
         raise _encoder_error(info, encoding, error) from error
 
 
@@ -67,7 +67,7 @@ class _Trial:
         """What the container does not hold of these streams, the chapters and the timecode; None if it holds all."""
         try:
             self._film([])
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, av.error.FFmpegError) as error:
             raise _encoder_error(self._info, self._encoding, error) from error
         try:
             return self._lost(self._film(streams), streams)
@@ -123,7 +123,7 @@ def _timecode(film: Any) -> str | None:
 def _companions(info: VideoInfo) -> Companions:
     try:
         return Companions(info)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, av.error.FFmpegError) as error:
         raise VideoError(f"{info.path} cannot be opened: {error}. Check the name, and that it is a film.") from error
 
 

@@ -122,7 +122,7 @@ class _FilmSink:
 
     def __init__(self, path: Path, info: VideoInfo, encoding: Encoding) -> None:
         self._path, self._part = path, beside(path)
-        self._container = av.open(str(self._part), "w", format=segment_format(encoding))
+        self._container = av.open(f"file:{self._part}", "w", format=segment_format(encoding))
         self._stream = open_stream(self._container, info, encoding)
         self._frames = FrameMaker(info, encoding, self._stream.codec_context)
         self._time_base, self._count = info.time_base, 0

@@ -1,0 +1,1 @@
+"""Methods times clips times metrics: figures that one can trust, with every choice that led to them."""

@@ -1,0 +1,151 @@
+"""The official lists of the field's test sets, and what of them lies in a folder."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from kinochrome.errors import MethodError, VideoError
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """A list of clips, each with its frames 00000 to the last, or None where no public list states how many."""
+
+    text: str
+    clips: Mapping[str, int | None]
+    height: int | None
+    """Of every frame; None where it is not settled."""
+
+
+def _counted(text: str) -> dict[str, int | None]:
+    words = text.split()
+    return {name: int(count) for name, count in zip(words[::2], words[1::2], strict=True)}
+
+
+def data_set(name: str) -> DataSet:
+    """The list of that name."""
+    if name not in DATA_SETS:
+        near = difflib.get_close_matches(name, DATA_SETS, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else "."
+        raise MethodError(f"There is no list {name!r}{hint} There are: {', '.join(DATA_SETS)}.")
+    text, clips, height = DATA_SETS[name]
+    counted = _counted(clips) if any(word.isdecimal() for word in clips.split()) else dict.fromkeys(clips.split())
+    return DataSet(text, counted, height)
+
+
+DATA_SETS: dict[str, tuple[str, str, int | None]] = {
+    "davis-val": (
+        "DAVIS 2017 validation, 480p: 30 clips, 1999 frames",
+        (
+            "bike-packing 69 blackswan 50 bmx-trees 80 breakdance 84 camel 90 car-roundabout 75 car-shadow 40 "
+            "cows 104 dance-twirl 90 dog 60 dogs-jump 66 drift-chicane 52 drift-straight 50 goat 90 gold-fish 78 "
+            "horsejump-high 50 india 81 judo 34 kite-surf 50 lab-coat 47 libby 49 loading 50 mbike-trick 79 "
+            "motocross-jump 40 paragliding-launch 80 parkour 100 pigs 79 scooter-black 43 shooting 40 soapbox 99"
+        ),
+        480,
+    ),
+    "davis-train": (
+        "DAVIS 2017 training, 480p: 60 clips (their numbers of frames are not checked)",
+        (
+            "bear bmx-bumps boat boxing-fisheye breakdance-flare bus car-turn cat-girl classic-car color-run "
+            "crossing dance-jump dancing disc-jockey dog-agility dog-gooses dogs-scale drift-turn drone elephant "
+            "flamingo hike hockey horsejump-low kid-football kite-walk koala lady-running lindy-hop longboard "
+            "lucia mallard-fly mallard-water miami-surf motocross-bumps motorbike night-race paragliding "
+            "planes-water rallye rhino rollerblade schoolgirls scooter-board scooter-gray sheep skate-park snowboard "
+            "soccerball stroller stunt surf swing tennis tractor-sand train tuk-tuk upside-down varanus-cage "
+            "walking"
+        ),
+        480,
+    ),
+    "videvo-test": (
+        "Videvo test, as Lai et al. 2018 and after them use it: 20 clips, 4794 frames",
+        (
+            "AircraftTakingOff1 300 CoupleRidingMotorbike 264 Cycling 249 Ducks 300 FarmingLandscape 253 "
+            "FatherAndChild2 250 Festival 250 Freeway2 210 Koala 175 Madagascar 215 MenRidingMotorbike 300 "
+            "PalmTrees 300 PoliceCar 239 SilverCat 227 SkateboarderTableJump 120 Surfing 143 "
+            "TimeSquareTraffic 300 Vineyard 299 Waterfall2 150 YogaHut2 250"
+        ),
+        None,
+    ),
+}
+"""Name -> (what it is, its clips and, where they are settled, their frames, height)."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What is there of one clip."""
+
+    clip: str
+    frames: int
+    wanted: int | None
+    faults: tuple[str, ...]
+    """What is wrong, in words; empty where all is well."""
+
+
+def check(folder: Path, name: str) -> list[Finding]:
+    """One finding a clip of the list, then one for each folder of pictures that the list does not have."""
+    wanted = data_set(name)
+    if not folder.is_dir():
+        raise VideoError(f"{folder} is not a folder. Name the one that holds the clips, JPEGImages/480p for DAVIS.")
+    found = [_finding(folder / clip, count, wanted.height) for clip, count in wanted.clips.items()]
+    foreign = [place for place in sorted(folder.iterdir()) if place.is_dir() and place.name not in wanted.clips]
+    return found + [
+        Finding(place.name, len(pictures), None, ("is not on the list",))
+        for place in foreign
+        if (pictures := _pictures(place))
+    ]
+
+
+def _finding(place: Path, count: int | None, height: int | None) -> Finding:
+    files = _pictures(place) if place.is_dir() else {}
+    if not files:
+        return Finding(place.name, 0, count, ("is missing",))
+    expected = range(count if count is not None else max(files) + 1)
+    faults = []
+    if missing := [number for number in expected if number not in files]:
+        faults.append(f"lacks {_spans(missing)}")
+    if extra := [number for number in files if number not in expected]:
+        faults.append(f"has {_spans(extra)} besides")
+    return Finding(place.name, len(files), count, (*faults, *_wrong_sizes(files, height)))
+
+
+def _wrong_sizes(files: Mapping[int, Path], height: int | None) -> list[str]:
+    """Frames that are not as high as the list says, or not of the clip's own size."""
+    sizes = {number: _size(file) for number, file in files.items()}
+    first = next(iter(sizes.values()))
+    if height is not None and first[0] != height:
+        return [f"is {first[1]}x{first[0]}, not {height} pixels high"]
+    odd = [number for number, size in sizes.items() if size != first]
+    return [f"has {_spans(odd)} in another size than {first[1]}x{first[0]}"] if odd else []
+
+
+def _size(file: Path) -> tuple[int, int]:
+    from kinochrome import video
+
+    height, width = video.read_picture(file).shape[:2]
+    return height, width
+
+
+def _pictures(place: Path) -> dict[int, Path]:
+    """Number -> picture, in order."""
+    found = {}
+    for file in sorted(place.iterdir()):
+        if file.suffix.lower() in (".jpg", ".jpeg", ".png") and (numbers := re.findall(r"\d+", file.stem)):
+            found[int(numbers[-1])] = file
+    return dict(sorted(found.items()))
+
+
+def _spans(numbers: list[int]) -> str:
+    """`frames 3 to 7, 9`"""
+    spans: list[list[int]] = []
+    for number in numbers:
+        if spans and number == spans[-1][1] + 1:
+            spans[-1][1] = number
+        else:
+            spans.append([number, number])
+    texts = [f"{first}" if first == last else f"{first} to {last}" for first, last in spans]
+    return f"frame{'s' * (len(numbers) > 1)} {', '.join(texts[:5])}{', …' * (len(texts) > 5)}"

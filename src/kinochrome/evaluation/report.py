@@ -1,0 +1,88 @@
+"""An evaluation as files: report.json, .csv, .md, .tex and .html."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from pathlib import Path
+
+from kinochrome import metrics
+from kinochrome.project import write_atomically
+
+from .page import page
+from .table import ARROWS, Evaluation, as_json, notes, rows, shown, title
+
+
+def write(found: Evaluation, folder: Path) -> list[Path]:
+    """All five files; each there completely or not at all."""
+    texts = {
+        "report.json": json.dumps(as_json(found), indent=1, ensure_ascii=False, allow_nan=False),
+        "report.csv": as_csv(found),
+        "report.md": as_markdown(found),
+        "report.tex": as_tex(found),
+        "report.html": page(found),
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, text in texts.items():
+        write_atomically(folder / name, text.encode())
+    return [folder / name for name in texts]
+
+
+def as_csv(found: Evaluation) -> str:
+    """A line a row and clip, and for the two means; full precision."""
+    text = io.StringIO()
+    out = csv.writer(text, lineterminator="\n")
+    out.writerow(["method", "clip", *found.metrics])
+    for row, clips in found.scores.items():
+        for clip, scored in clips.items():
+            out.writerow([row, clip, *(_cell(scored.figures.get(name)) for name in found.metrics)])
+        out.writerow([row, "mean", *(_cell(found.means[row][name]) for name in found.metrics)])
+        out.writerow([row, "frame_mean", *(_cell(found.frame_means[row][name]) for name in found.metrics)])
+    return text.getvalue()
+
+
+def as_markdown(found: Evaluation) -> str:
+    """Choices, table of means, notes, and PSNR a clip."""
+    lines = [f"# Evaluation: {found.protocol}", ""]
+    lines += [f"- **{key}**: {text}" for key, text in found.header.items()]
+    lines += ["", *_markdown_table(["", *map(title, found.metrics)], _bold_rows(found)), ""]
+    lines += [f"- {note}" for note in notes(found)]
+    if "psnr" in found.measured:
+        names = [row for row in found.scores if row != "truth" and found.scores[row]]
+        body = [[clip, *(shown(found.figure(row, clip, "psnr")) for row in names)] for clip in found.clips()]
+        body.append(["**mean**", *(shown(found.means[row]["psnr"]) for row in names)])
+        lines += ["", "## PSNR a clip", "", *_markdown_table(["clip", *names], body)]
+    return "\n".join(lines) + "\n"
+
+
+def as_tex(found: Evaluation) -> str:
+    """The table of means for a paper, with `booktabs`; the choices stand above it as comments."""
+    lines = [f"% {key}: {text}" for key, text in found.header.items()]
+    lines += [r"\begin{tabular}{l" + "r" * len(found.metrics) + "}", r"\toprule"]
+    arrows = {"↑": r"$\uparrow$", "↓": r"$\downarrow$", "→": r"$\rightarrow$"}
+    heads = [_escaped(name) + " " + arrows[ARROWS[metrics.load(name).better]] for name in found.metrics]
+    lines += [" & ".join(["", *heads]) + r" \\", r"\midrule"]
+    for row, cells in rows(found):
+        texts = [rf"\textbf{{{text}}}" if best else text for text, best in cells]
+        lines.append(" & ".join([_escaped(row).replace("†", r"$^\dagger$"), *texts]) + r" \\")
+    lines += [r"\bottomrule", r"\end{tabular}"]
+    lines += [f"% {note}" for note in notes(found)]
+    return "\n".join(lines) + "\n"
+
+
+def _bold_rows(found: Evaluation) -> list[list[str]]:
+    return [[row, *(f"**{text}**" if best else text for text, best in cells)] for row, cells in rows(found)]
+
+
+def _markdown_table(head: list[str], body: list[list[str]]) -> list[str]:
+    rule = ["---"] + ["--:"] * (len(head) - 1)
+    return [f"| {' | '.join(line)} |" for line in [head, rule, *body]]
+
+
+def _cell(figure: float | None) -> str:
+    return "" if figure is None else repr(float(figure))
+
+
+def _escaped(text: str) -> str:
+    return "".join("\\" + letter if letter in "_&%$#{}" else letter for letter in text)

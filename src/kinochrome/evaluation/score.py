@@ -1,0 +1,200 @@
+"""One clip: every row that is not scored yet, in one pass over the true frames; and where figures are kept."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kinochrome import metrics
+from kinochrome.errors import KinochromeError
+from kinochrome.metrics.score import Moment, Score, Truth
+from kinochrome.project import write_atomically
+
+from .footage import PictureClip, TrueClip
+from .protocols import Task
+from .rows import TRUTH_METRICS, Row, TruthRow
+from .worst import Worst
+
+Figures = dict[str, "float | None"]
+
+APART = 1000
+"""Photographs are numbered in such steps where figures are made, so that no metric takes two for neighbours in time."""
+
+
+@dataclass(frozen=True)
+class Scored:
+    """What is known of one row on one clip."""
+
+    figures: Figures
+    """Metric -> the clip's figure."""
+    index: list[int]
+    """The scored frames."""
+    frames: dict[str, list[float | None]]
+    """Metric -> the figure of each of them."""
+    gathered: dict[str, np.ndarray] = field(default_factory=dict)
+    """Metric -> what its figure over all clips is made of."""
+    picture: bytes = b""
+    """JPEG of the worst frame: truth, result, error."""
+    worst: int | None = None
+    """The index of that frame."""
+
+
+def metrics_of(row: Row, names: Sequence[str]) -> list[str]:
+    """Those that say something of a row; drafts are known of chains of methods alone."""
+    if isinstance(row, TruthRow):
+        return [name for name in names if name.startswith(TRUTH_METRICS)]
+    chained = "," in row.name
+    return [name for name in names if chained or "draft" not in metrics.load(name).needs]
+
+
+@dataclass
+class _Sheet:
+    """A row while its frames go by."""
+
+    row: Row
+    score: Score
+    with_draft: bool
+    worst: Worst = field(default_factory=Worst)
+    index: list[int] = field(default_factory=list)
+    frames: dict[str, list[float | None]] = field(default_factory=dict)
+
+    def add(self, index: int, moment: Moment, result: np.ndarray, draft: np.ndarray | None) -> None:
+        figures = self.score.add(moment, result, draft)
+        self.index.append(index)
+        for name, figure in figures.items():
+            self.frames.setdefault(name, []).append(figure)
+        self.worst.see(index, figures.get("psnr"), moment.picture, result)
+
+    def finish(self) -> Scored:
+        gathered = {
+            name: metric.gathered()  # type: ignore[attr-defined]
+            for name, metric in self.score.metrics.items()
+            if getattr(metric, "pooled", False)
+        }
+        figures = {name: _finite(figure) for name, figure in self.score.finish().items()}
+        return Scored(figures, self.index, self.frames, gathered, self.worst.jpeg(), self.worst.index)
+
+
+def score_clip(
+    clip: TrueClip,
+    tasks: Sequence[Task],
+    rows: Sequence[Row],
+    names: Sequence[str],
+    flow: str = "dis",
+    device: str = "cpu",
+    tell: Callable[[int], None] = lambda frames: None,
+) -> dict[str, Scored]:
+    """Each row's figures on a clip. `tell` hears of every frame that went by."""
+    truth = Truth(flow)
+    sheets = []
+    for row in rows:
+        wanted = metrics_of(row, names)
+        with_draft = any("draft" in metrics.load(name).needs for name in wanted)
+        sheets.append(_Sheet(row, Score(wanted, device), with_draft))
+    for task in tasks:
+        _score_task(clip, task, sheets, truth, tell)
+    return {sheet.row.name: sheet.finish() for sheet in sheets}
+
+
+def _score_task(
+    clip: TrueClip, task: Task, sheets: Sequence[_Sheet], truth: Truth, tell: Callable[[int], None]
+) -> None:
+    scored, apart = set(task.scored), APART if isinstance(clip, PictureClip) and clip.stills else 1
+    with ExitStack() as stack:
+        paints = [_opened(sheet.row.paints(clip, task), stack) for sheet in sheets]
+        drafts = [_opened(sheet.row.drafts(clip, task), stack) if sheet.with_draft else None for sheet in sheets]
+        frames = _opened(clip.frames(task.start, task.stop), stack)
+        for index, rgb in enumerate(frames, start=task.start):
+            moment = truth.show(index * apart, rgb) if index in scored else None
+            for sheet, paint, draft in zip(sheets, paints, drafts, strict=True):
+                try:
+                    _add(sheet, index, moment, paint, draft)
+                except KinochromeError as error:
+                    raise type(error)(f"{sheet.row.name}, clip {clip.name}, frame {index}: {error}") from error
+            tell(1)
+
+
+def _add(sheet: _Sheet, index: int, moment: Moment | None, paint: Iterator, draft: Iterator | None) -> None:
+    """The next frame of a row; where it is not scored, the row only goes on."""
+    show, show_draft = next(paint), next(draft) if draft else None
+    if moment is not None:
+        sheet.add(index, moment, show(moment.picture), show_draft(moment.picture) if show_draft else None)
+
+
+def _opened(frames: Any, stack: ExitStack) -> Any:
+    """The same generator, closed when the clip is done or an error stops it."""
+    return stack.enter_context(closing(frames)) if hasattr(frames, "close") else frames
+
+
+def _finite(figure: float | None) -> float | None:
+    return figure if figure is not None and np.isfinite(figure) else None
+
+
+# --- Where figures are kept ---
+
+
+def digest(words: Mapping[str, Any]) -> str:
+    """Of all that a figure depends on."""
+    return hashlib.sha256(json.dumps(words, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def place(out: Path, row: str, clip: str) -> Path:
+    """Where a row's figures on a clip are kept; beside it lie `.npz` and `.jpg`."""
+    return out / "scores" / row / f"{clip}.json"
+
+
+def keep(path: Path, key: str, scored: Scored) -> None:
+    """Writes what is known; the `.json` comes last, so that what it names is there."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if scored.gathered:
+        packed = io.BytesIO()
+        np.savez(packed, **scored.gathered)  # type: ignore[arg-type]
+        write_atomically(path.with_name(path.stem + ".npz"), packed.getvalue())
+    if scored.picture:
+        write_atomically(path.with_name(path.stem + ".jpg"), scored.picture)
+    words = {
+        "key": key,
+        "figures": scored.figures,
+        "worst": scored.worst,
+        "frames": {"index": scored.index, **scored.frames},
+    }
+    write_atomically(path, json.dumps(words).encode())
+
+
+def kept(path: Path, key: str) -> Scored | None:
+    """What an earlier run found under the same conditions; None where there is nothing, or all has changed."""
+    try:
+        words = json.loads(path.read_text(encoding="utf-8"))
+        if words["key"] != key:
+            return None
+        frames = words["frames"]
+        packed, picture = path.with_name(path.stem + ".npz"), path.with_name(path.stem + ".jpg")
+        return Scored(
+            words["figures"],
+            frames.pop("index"),
+            frames,
+            _unpacked(packed) if packed.is_file() else {},
+            picture.read_bytes() if words["worst"] is not None else b"",
+            words["worst"],
+        )
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _unpacked(path: Path) -> dict[str, np.ndarray]:
+    with np.load(path) as held:
+        return dict(held)
+
+
+def mean(values: Iterable[float | None]) -> float | None:
+    """Over those that are there."""
+    there = [value for value in values if value is not None]
+    return sum(there) / len(there) if there else None

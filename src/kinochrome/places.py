@@ -1,0 +1,105 @@
+"""Where a job reads and writes: checked before any work, and the project folder held while it is done."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from fnmatch import fnmatch
+from pathlib import Path
+from re import sub
+from tempfile import TemporaryDirectory, TemporaryFile
+
+from . import project, video
+from .errors import KinochromeError, VideoError
+from .plan import Job
+
+
+@contextmanager
+def workplace(job: Job) -> Iterator[Job]:
+    """The project folder, held by this run alone; gone once the film stands, or if nothing was begun in it.
+
+    Whatever the system refuses (a read-only folder, a full disk, too long a name) is told as a VideoError.
+    """
+    if str(job.target) == "-" and job.project is None:
+        # Whoever reads the pipe is gone when it breaks: nothing to resume, and no target to put the work beside.
+        with TemporaryDirectory(prefix="kinochrome-") as folder, workplace(replace(job, project=Path(folder))) as inner:
+            yield inner
+        return
+    held = False
+    try:
+        check_places(job)
+        with project.locked(job.folder):
+            held = True
+            yield from _held(job)
+    except OSError as error:
+        if isinstance(error, KinochromeError):
+            raise
+        place = error.filename or job.folder
+        raise VideoError(
+            f"{place} cannot be written: {error.strerror or error}. Name another place for {job.target}."
+        ) from error
+    finally:
+        if held and job.project is None and not project.is_begun(job.folder):
+            project.remove_folder(job.folder)
+
+
+def _held(job: Job) -> Iterator[Job]:
+    """The job, its source kept first if it is a pipe, which cannot be read twice; and the clearing up afterwards."""
+    kept = video.spool(sys.stdin.buffer, job.folder) if str(job.source) == "-" else None
+    finished = False
+    try:
+        yield replace(job, source=kept) if kept else job
+        finished = True
+    finally:
+        if kept:
+            kept.unlink(missing_ok=True)
+        if finished and job.project is None:
+            project.empty_folder(job.folder)
+
+
+def check_places(job: Job) -> None:
+    """The source is there, the targets may be written, and nothing that a person gave is written over."""
+    if not _is_there(job.source):
+        raise VideoError(f"{job.source} does not exist. Check the path; it is looked for from {Path.cwd()}.")
+    given = [job.source, *([job.shots] if job.shots else [])]
+    given += [hint.picture for text in job.references for hint in project.parse_reference(text)]
+    for place in [job.place, *([job.confidence] if job.confidence else [])]:
+        if str(place) != "-":
+            _check_place(place, given, job)
+    if job.makes_pictures:
+        _check_pictures(job, given)
+    if job.confidence and job.confidence.absolute() == job.target.absolute():
+        raise VideoError(f"--confidence and the target are both {job.target}. Give the confidence film its own name.")
+
+
+def _is_there(source: Path) -> bool:
+    pattern = "%" in source.name and source.suffix.lower() in project.PICTURE_SUFFIXES
+    return str(source) == "-" or source.exists() or pattern
+
+
+def _check_place(place: Path, given: list[Path], job: Job) -> None:
+    for one in given:
+        if place.exists() and one.exists() and place.samefile(one):
+            what = "the source itself" if one == job.source else f"{one}, which was given"
+            raise VideoError(f"{place} is {what}; it is never touched. Name another target.")
+    empty = place.is_dir() and not any(place.iterdir())
+    if place.exists() and not job.overwrite and not empty:
+        raise VideoError(f"{place} exists already. Name another target, or allow it with --overwrite.")
+    parent = place.absolute().parent
+    if not parent.is_dir():
+        raise VideoError(f"The folder {parent} does not exist. Create it, or name another target.")
+    try:
+        with TemporaryFile(dir=parent):
+            pass
+    except OSError as error:
+        raise VideoError(f"{parent} cannot be written: {error.strerror}. Name another place for {place}.") from error
+
+
+def _check_pictures(job: Job, given: list[Path]) -> None:
+    """No picture that a person gave has the name of one that will be written."""
+    pattern = sub(r"%0?\d*d", "*", job.target.name)
+    for one in given:
+        if one.exists() and job.place.exists() and one.parent.samefile(job.place) and fnmatch(one.name, pattern):
+            raise VideoError(f"{one} could be written over by {job.target}. Name another folder for the pictures.")

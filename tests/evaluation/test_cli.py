@@ -1,0 +1,48 @@
+"""The verbs as a person or a script meets them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from kinochrome.cli import app
+from kinochrome.errors import MethodError
+from tests.evaluation.data import write_data
+from tests.test_cli import run
+from tests.test_light_import import command, loaded
+
+
+def test_a_report_is_written_and_the_means_are_printed(tmp_path: Path) -> None:
+    data = write_data(tmp_path / "data", {"bear": 4})
+    out = tmp_path / "out"
+    words = ("--data", data, "--method", "flow", "--protocol", "first-frame", "--metric", "psnr", "--out", out)
+    done = run("evaluate", *words, "--set", "flow.quality=fast")
+    assert done.returncode == 0, done.stderr.decode()
+    table = done.stdout.decode()
+    assert "flow" in table and "grey" in table and "psnr" in table
+    told = json.loads((out / "report.json").read_text(encoding="utf-8"))
+    assert told["methods"]["flow"]["clips"]["bear"]["psnr"] > told["methods"]["grey"]["mean"]["psnr"]
+    assert told["header"]["options"] == "flow.quality=fast"
+    assert (out / "report.html").stat().st_size > 3000
+
+
+def test_errors_are_one_sentence(tmp_path: Path) -> None:
+    words = ("--data", tmp_path, "--protocol", "first-frame", "--out", tmp_path / "out", "--method", "flow")
+    done = run("evaluate", *words)
+    assert done.returncode == 3 and "holds no clips" in done.stderr.decode()
+    for others, text in ((("--grey", "lab"), "lab is unknown"), (("--set", "quality=fast"), "METHOD.OPTION=VALUE")):
+        with pytest.raises(MethodError, match=text):
+            app(["evaluate", *map(str, words), *others], standalone_mode=False)
+
+
+def test_a_data_set_is_checked(tmp_path: Path) -> None:
+    done = run("data", "check", tmp_path, "--as", "davis-val")
+    assert done.returncode == 1
+    assert "30 clips are not as they should be" in done.stdout.decode()
+
+
+def test_help_loads_nothing_heavy() -> None:
+    for words in (("evaluate", "--help"), ("data", "check", "--help")):
+        assert loaded(command(*words)) == []

@@ -1,0 +1,234 @@
+"""Whole evaluations of tiny clips: figures against arithmetic written out, resuming, workers, and what is refused."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from kinochrome import color, video
+from kinochrome.errors import KinochromeError, MethodError, VideoError
+from kinochrome.evaluation.evaluate import Job, evaluate, key_of, rows_of
+from kinochrome.evaluation.footage import find
+from kinochrome.evaluation.protocols import protocol_of
+from kinochrome.evaluation.score import place, score_clip
+from kinochrome.evaluation.table import as_json
+from tests.evaluation.data import write_clip, write_data
+from tests.metrics.clips import grey, panned
+
+PSNR = ("psnr",)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_data(tmp_path_factory.mktemp("data"), {"long": 6, "short": 3})
+
+
+def job(data: Path, out: Path, **others: object) -> Job:
+    return replace(Job(data, out, "first-frame", ("flow",), metrics=PSNR), **others)  # type: ignore[arg-type]
+
+
+def psnr(first: np.ndarray, second: np.ndarray) -> float:
+    return -10 * math.log10(((first.astype(np.float64) - second) ** 2).mean())
+
+
+def test_baselines_and_means_are_what_arithmetic_says(data: Path, tmp_path: Path) -> None:
+    found = evaluate(job(data, tmp_path))
+    expected: dict[str, list[float]] = {}
+    for clip, count, seed in (("long", 6, 0), ("short", 3, 1)):
+        frames = [frame / 255 for frame in panned(count, seed=seed)]
+        expected[clip] = [psnr(_grey(frame), frame) for frame in frames[1:]]
+        assert found.figure("grey", clip, "psnr") == pytest.approx(np.mean(expected[clip]), abs=0.01)
+    assert found.means["grey"]["psnr"] == pytest.approx(np.mean([np.mean(one) for one in expected.values()]), abs=0.01)
+    assert found.frame_means["grey"]["psnr"] == pytest.approx(np.mean(expected["long"] + expected["short"]), abs=0.01)
+    assert found.means["flow"]["psnr"] > found.means["copy"]["psnr"] > found.means["grey"]["psnr"]  # type: ignore[operator]
+    assert found.means["truth"]["psnr"] is None
+    assert found.scores["flow"]["long"].index == [1, 2, 3, 4, 5]
+    assert list(found.scores) == ["flow", "grey", "copy", "truth"]
+
+
+def _grey(rgb: np.ndarray) -> np.ndarray:
+    """L* alone, by scikit-image."""
+    from skimage.color import lab2rgb, rgb2lab
+
+    lab = rgb2lab(rgb)
+    lab[..., 1:] = 0
+    return lab2rgb(lab)
+
+
+def test_the_report_is_exactly_as_agreed(data: Path, tmp_path: Path) -> None:
+    told = as_json(evaluate(job(data, tmp_path, metrics=("psnr", "cdc"))))
+    json.dumps(told, allow_nan=False)
+    assert told["protocol"] == "first-frame"
+    assert set(told["methods"]) == {"flow", "grey", "copy", "truth"}
+    for row in told["methods"].values():
+        assert set(row["mean"]) == set(row["frame_mean"]) == {"psnr", "cdc"}
+        assert set(row["clips"]) == {"long", "short"}
+        assert all(set(figures) == {"psnr", "cdc"} for figures in row["clips"].values())
+    assert told["methods"]["truth"]["clips"]["long"]["psnr"] is None, "infinite"
+    assert told["methods"]["truth"]["clips"]["long"]["cdc"] > 0
+    assert told["methods"]["grey"]["frame_mean"]["cdc"] is None, "not a mean of frames"
+    assert "mean of the clips' figures" in told["header"]["mean"]
+
+
+@pytest.mark.parametrize(
+    ("protocol", "scored"),
+    [
+        ("first-and-last", {"long": [1, 2, 3, 4], "short": [1]}),
+        ("every-2", {"long": [1, 3, 5], "short": [1]}),
+    ],
+)
+def test_each_protocol_scores_its_frames(
+    data: Path, tmp_path: Path, protocol: str, scored: dict[str, list[int]]
+) -> None:
+    found = evaluate(job(data, tmp_path, protocol=protocol))
+    assert {clip: one.index for clip, one in found.scores["flow"].items()} == scored
+
+
+def test_windows_of_90_frames(tmp_path: Path) -> None:
+    data = write_data(tmp_path / "data", {"enough": 91, "short": 2})
+    found = evaluate(job(data, tmp_path / "out", protocol="bistnet-90", methods=(), results=(data,)))
+    assert found.scores["grey"]["enough"].index == list(range(5, 85))
+    assert found.skipped == {"short": "has 2 of the 90 frames that bistnet-90 needs"}
+
+
+def test_the_given_frame_is_reproduced_where_it_is_scored(data: Path, tmp_path: Path) -> None:
+    found = evaluate(job(data, tmp_path, include_exemplar=True, metrics=("psnr", "mse")))
+    scored = found.scores["flow"]["long"]
+    assert scored.index == [0, 1, 2, 3, 4, 5]
+    assert scored.frames["mse"][0] < 1e-7 < scored.frames["mse"][1]  # type: ignore[operator]
+    assert "scored too" in found.header["given frames"]
+
+
+def test_with_8_bit_luma_the_luma_stays(data: Path, tmp_path: Path) -> None:
+    found = evaluate(job(data, tmp_path, grey="luma"))
+    frames = panned(6)[1:]
+    by_hand = np.mean([psnr(color.luma_from_rgb(frame)[..., None] / 255, frame / 255) for frame in frames])
+    assert found.figure("grey", "long", "psnr") == pytest.approx(by_hand, abs=1e-3)
+    assert "8-bit codes" in found.header["grey"]
+
+
+def test_what_another_tool_made_is_scored(data: Path, tmp_path: Path) -> None:
+    for clip, count in (("long", 6), ("short", 3)):
+        write_clip(tmp_path / "tool" / clip, grey(panned(count)))
+    found = evaluate(job(data, tmp_path / "out", methods=(), results=(tmp_path / "tool",)))
+    true, plain = panned(6)[1:], grey(panned(6))[1:]
+    by_hand = np.mean([psnr(one / 255, other / 255) for one, other in zip(plain, true, strict=True)])
+    assert found.figure("tool", "long", "psnr") == pytest.approx(by_hand, abs=1e-4)
+
+
+def test_a_run_goes_on_where_it_was(data: Path, tmp_path: Path) -> None:
+    seen: list[str] = []
+    first = evaluate(job(data, tmp_path, clips=("long",)), lambda clip, done, total: seen.append(clip))
+    assert set(seen) == {"long"}
+    seen.clear()
+    both = evaluate(job(data, tmp_path), lambda clip, done, total: seen.append(clip))
+    assert set(seen) == {"short"}
+    assert both.figure("flow", "long", "psnr") == first.figure("flow", "long", "psnr")
+    seen.clear()
+    again = evaluate(job(data, tmp_path), lambda clip, done, total: seen.append(clip))
+    assert not seen and as_json(again) == as_json(both)
+    # A damaged file is scored anew, and only its row.
+    place(tmp_path, "flow", "long").write_text("{")
+    before = place(tmp_path, "grey", "long").stat().st_mtime_ns
+    assert as_json(evaluate(job(data, tmp_path))) == as_json(both)
+    assert place(tmp_path, "grey", "long").stat().st_mtime_ns == before
+
+
+def test_the_key_holds_all_that_a_figure_depends_on(data: Path, tmp_path: Path) -> None:
+    clip = find(data)[0]
+
+    def key(**others: object) -> str:
+        one = job(data, tmp_path, **others)
+        rules = protocol_of(one.protocol, one.include_exemplar)
+        row = rows_of(one, rules)[0]
+        return key_of(one, row, clip, rules.tasks(len(clip)), one.metrics)
+
+    changed = [
+        {"protocol": "every-2"}, {"include_exemplar": True}, {"grey": "luma"}, {"height": 20}, {"flow": "dis_quick"},
+        {"options": {"flow.quality": "fast"}}, {"metrics": ("psnr", "mse")},
+    ]  # fmt: skip
+    keys = [key(), *(key(**one) for one in changed)]
+    assert len(set(keys)) == len(keys)
+    assert key(workers=2) == key(), "how it is worked out is no part of it"
+
+
+def test_worker_processes_find_the_same(data: Path, tmp_path: Path) -> None:
+    alone = as_json(evaluate(job(data, tmp_path / "one")))
+    done: list[int] = []
+    together = evaluate(job(data, tmp_path / "two", workers=2), lambda clip, frames, total: done.append(frames))
+    assert as_json(together)["methods"] == alone["methods"]
+    assert done[-1] == 9
+
+
+def test_nothing_given(tmp_path: Path) -> None:
+    """Photographs of any size; copy has nothing to copy from."""
+    data = tmp_path / "data"
+    (data / "set").mkdir(parents=True)
+    for name, size in (("dog", 40), ("cat", 48)):
+        video.write_picture(data / "set" / f"{name}.png", panned(1)[0][:size])
+    names = ("psnr", "cdc", "fade")
+    found = evaluate(job(data, tmp_path / "out", protocol="still", methods=(), results=(data,), metrics=names))
+    assert found.scores["grey"]["set"].index == [0, 1]
+    assert found.means["grey"]["cdc"] is None and "do not follow each other" in found.absent["fade"]
+    assert set(found.means["copy"].values()) == {None}
+    assert found.means["data"]["psnr"] is None, "the truth itself: infinite"
+    assert "of many sizes" in found.header["size"]
+
+
+def test_weights_that_are_missing_are_said(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KINOCHROME_WEIGHTS", str(tmp_path / "none"))
+    found = evaluate(job(data, tmp_path, metrics=("psnr", "lpips_alex", "data_fidelity")))
+    assert "`kinochrome weights get lpips_alex`" in found.absent["lpips_alex"]
+    assert "no draft" in found.absent["data_fidelity"]
+    assert found.means["flow"]["lpips_alex"] is None
+    assert found.measured == ["psnr"]
+
+
+def test_results_with_values_that_are_no_numbers(data: Path) -> None:
+    class Broken:
+        name = "broken"
+
+        def paints(self, clip, task):
+            for _ in range(task.start, task.stop):
+                yield lambda true: np.full_like(true.rgb, np.nan)
+
+        def drafts(self, clip, task):
+            return None
+
+    clip = find(data)[0]
+    with pytest.raises(VideoError, match=r"broken, clip long, frame 1: .*not within 0..1"):
+        score_clip(clip, protocol_of("first-frame").tasks(6), [Broken()], PSNR)
+
+
+@pytest.mark.parametrize(
+    ("others", "kind", "text"),
+    [
+        ({"methods": ("flwo",)}, MethodError, "did you mean 'flow'"),
+        ({"metrics": ("pnsr",)}, MethodError, "did you mean 'psnr'"),
+        ({"protocol": "first"}, MethodError, "no protocol 'first'"),
+        ({"clips": ("lang",)}, VideoError, "did you mean 'long'"),
+        ({"flow": "did"}, MethodError, "no flow 'did'"),
+        ({"grey": "lab"}, MethodError, "--grey lab is unknown"),
+        ({"options": {"vcgan.size": "3"}}, MethodError, "none of the methods is called 'vcgan'"),
+        ({"options": {"flow.qualty": "fast"}}, MethodError, "did you mean 'quality'"),
+        ({"device": "gpu"}, MethodError, "--device gpu is unknown"),
+        ({"workers": 0}, MethodError, "--workers 0"),
+        ({"methods": ()}, MethodError, "Nothing to evaluate"),
+        ({"methods": ("flow", "flow")}, MethodError, "would be called 'flow'"),
+        ({"protocol": "automatic"}, MethodError, "flow needs a reference, which the protocol automatic does not give"),
+        ({"protocol": "scribbles"}, MethodError, "flow needs a reference, which the protocol scribbles does not give"),
+        ({"protocol": "bistnet-90"}, MethodError, "long has 6 of the 90 frames"),
+        ({"results": (Path("nowhere"),)}, VideoError, "nowhere is not a folder"),
+    ],
+)
+def test_what_cannot_be_done_is_said_before_work(
+    data: Path, tmp_path: Path, others: dict, kind: type[KinochromeError], text: str
+) -> None:
+    with pytest.raises(kind, match=text):
+        evaluate(job(data, tmp_path / "out", **others))
+    assert not (tmp_path / "out").exists()
