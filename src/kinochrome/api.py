@@ -25,9 +25,9 @@ def colorize(
 ) -> Summary:
     """Colours a film, as `kinochrome colorize SOURCE TARGET` does, and tells what it did.
 
-    `references`, one or many, are written as on the command line (`"still.png@120"`). `settings` are the command's options by
-    their names (`method`, `shots`, `project`, `overwrite`, `height`, `options`, …, and `start`, `stop` for `--from`,
-    `--to`, in seconds or as HH:MM:SS); `report` is called with each event.
+    `references`, one or many, are written as on the command line (`"still.png@120"`). `settings` are the
+    command's options by their names (`method`, `shots`, `project`, `overwrite`, `height`, `options`, …, and `start`, `stop` for
+    `--from`, `--to`, in seconds or as HH:MM:SS); `report` is called with each event.
     """
     unknown = set(settings) - set(Job.__dataclass_fields__)
     if unknown:

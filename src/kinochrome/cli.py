@@ -224,11 +224,17 @@ def methods(name: Annotated[str | None, typer.Argument(help="Tell all about this
         print(method_text(name))
 
 
-weights_app = typer.Typer(invoke_without_command=True, help="Public network weights that some metrics need.")
-app.add_typer(weights_app, name="weights", rich_help_panel="Measure")
+def _group(name: str, text: str, alone: bool = False) -> typer.Typer:
+    """Verbs under a word of their own: `kinochrome NAME VERB`; `alone`: the word itself does something, too."""
+    group = typer.Typer(no_args_is_help=not alone, invoke_without_command=alone, rich_markup_mode="rich")
+    app.add_typer(group, name=name, help=text, rich_help_panel="Measure")
+    return group
 
 
-@weights_app.callback()
+weights_group = _group("weights", "Lists public network weights that some metrics need, and fetches them.", alone=True)
+
+
+@weights_group.callback()
 def weights(context: typer.Context) -> None:
     """Lists public network weights: what they are for, their licence and size, and whether they are here.
 
@@ -245,7 +251,7 @@ def weights(context: typer.Context) -> None:
     print(f"They are kept in {store.folder()}.")
 
 
-@weights_app.command("get")
+@weights_group.command("get")
 def get_weights(names: Annotated[list[str], typer.Argument(help="Names that `kinochrome weights` lists.")]) -> None:
     """Downloads public weights and checks their size and hash; a broken download goes on where it stopped."""
     from rich.progress import Progress as Bars
@@ -284,19 +290,14 @@ def doctor() -> None:
         raise typer.Exit(1)
 
 
-def _group(name: str, text: str) -> typer.Typer:
-    """Verbs under a word of their own: `kinochrome NAME VERB`."""
-    group = typer.Typer(no_args_is_help=True, rich_markup_mode="rich")
-    app.add_typer(group, name=name, help=text, rich_help_panel="Measure")
-    return group
-
-
 evaluate = app.command(rich_help_panel="Measure")(evaluation.evaluate)
 data_check = _group("data", "Looks at data sets to measure on.").command("check")(evaluation.check)
 
 
 def main() -> None:
     """What the `kinochrome` command runs. Errors are told in a sentence; KINOCHROME_DEBUG=1 shows where they arose."""
+    # Between torch's small steps its idle threads would spin, and take the cores from decoder and encoder.
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     # A service that is stopped ends like one that a person stops.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:

@@ -146,7 +146,7 @@ def prepare(job: Job, report: Report) -> Plan:
     )
     project.open_folder(job.folder, folder_project, job.fresh)
     table, finder = _scan(source, job, folder_project.fingerprint, report)
-    notes = [*video.check_streams(source, encoding, table), *_held_notes(table, source)]
+    notes = [*video.check_streams(source, encoding, table), *_damage_notes(table, source)]
 
     found = shots.read_shots(job.shots, table, source) if job.shots else finder.shots(job.recolor)
     found = clips.without_bad_fades([replace(s, colour=s.colour and not job.recolor) for s in found])
@@ -219,11 +219,27 @@ def _stored_scan(path: Path, key: str) -> tuple[FrameTable, dict[str, np.ndarray
         return None
 
 
-def _held_notes(table: FrameTable, info: VideoInfo) -> list[str]:
-    if not table.held:
-        return []
-    some = ", ".join(map(str, table.held[:8])) + (", …" if len(table.held) > 8 else "")
-    return [f"{info.path.name}: {len(table.held)} damaged frame(s) are held from their neighbours: {some}"]
+def _damage_notes(table: FrameTable, info: VideoInfo) -> list[str]:
+    """What of the film could not be had: damaged frames, gaps between frames, an end that never comes."""
+    notes = []
+    if table.held:
+        some = ", ".join(map(str, table.held[:8])) + (", …" if len(table.held) > 8 else "")
+        notes.append(f"{info.path.name}: {len(table.held)} damaged frame(s) are held from their neighbours: {some}")
+    steps = np.diff(table.pts)
+    usual = float(np.median(steps)) if len(steps) else 0.0
+    gaps = np.flatnonzero(steps > 1.6 * usual)
+    # Where many steps are long the rate simply varies.
+    if 0 < len(gaps) <= len(steps) / 10:
+        lost = round(float((steps[gaps] / usual - 1).sum()))
+        some = ", ".join(map(str, gaps[:8])) + (", …" if len(gaps) > 8 else "")
+        notes.append(f"{info.path.name}: about {lost} frame(s) are missing; these stay on screen meanwhile: {some}")
+    end = video.declared_end(info.path)
+    missing = 0.0 if end is None else float(end - table.stop_pts * info.time_base)
+    if missing * float(info.rate) > 2.5:
+        notes.append(
+            f"{info.path.name} should last {missing:.2f} s longer: it was cut short. What there is, is coloured."
+        )
+    return notes
 
 
 def _range(job: Job, table: FrameTable, info: VideoInfo) -> tuple[int, int]:

@@ -137,7 +137,7 @@ def test_a_browser_shows_the_page(tmp_path: Path) -> None:
     html = write(made_up(ROWS), tmp_path)[-1]
     flags = ("--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path / 'browser'}")
     picture = tmp_path / "page.png"
-    words = ["chromium", *flags, "--window-size=900,700", f"--screenshot={picture}", html.as_uri()]
+    words = ["chromium", *flags, "--window-size=900,1200", f"--screenshot={picture}", html.as_uri()]
     subprocess.run(words, check=True, capture_output=True, timeout=120)
     shown = cv2.imread(str(picture)).astype(int)
     # Text is grey; what is colourful are the lines of the plot and the cells of the best.

@@ -29,8 +29,8 @@ def evaluate(
     results: Annotated[
         list[Path] | None, typer.Option(help="Colour frames of another tool, named as the true ones. May be repeated.")
     ] = None,
-    metric: Annotated[list[str] | None, typer.Option(help="May be repeated. [all there are]")] = None,
-    clip: Annotated[list[str] | None, typer.Option(help="May be repeated. [all there are]")] = None,
+    metric: Annotated[list[str] | None, typer.Option(help="May be repeated. \\[all there are]")] = None,
+    clip: Annotated[list[str] | None, typer.Option(help="May be repeated. \\[all there are]")] = None,
     grey: Annotated[
         str, typer.Option(help="The film is the truth's float L* (lstar, as papers do) or its 8-bit Y' (luma).")
     ] = "lstar",
@@ -38,7 +38,7 @@ def evaluate(
         bool, typer.Option("--include-exemplar", help="Score given frames too, as some scripts do.")
     ] = False,
     workers: Annotated[int, typer.Option(help="Clips that are scored at once, each in a process.")] = 1,
-    height: Annotated[int | None, typer.Option(help="Working height in pixels. [the method's own choice]")] = None,
+    height: Annotated[int | None, typer.Option(help="Working height in pixels. \\[the method's own choice]")] = None,
     set_: Annotated[list[str] | None, typer.Option("--set", help="METHOD.OPTION=VALUE")] = None,
     flow: Annotated[str, typer.Option(help="How the true film's motion is found, for warp errors.")] = "dis",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "cpu",

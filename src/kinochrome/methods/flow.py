@@ -214,11 +214,13 @@ class Candidate:
 
 
 def _candidate(look: Look, other: Look, ab: np.ndarray, confidence: np.ndarray, motion: np.ndarray) -> Candidate:
-    layers = flow.warp(np.dstack([other.lightness, ab, confidence]), motion)
-    lightness, confidence = np.ascontiguousarray(layers[..., 0]), layers[..., 3]
+    layers = flow.warp(cv2.merge([other.lightness, *cv2.split(ab), confidence]), motion)
+    lightness, *colour, confidence = cv2.split(layers)
+    # A change of exposure is not a change of things.
+    lightness += np.float32(np.median((look.lightness - lightness)[::4, ::4]))
     explained = np.exp(flow.mismatch(look.lightness, lightness) * -0.4) * flow.inside(motion)
     difference = flow.difference(look.lightness, lightness)
-    return Candidate(layers[..., 1:3], confidence * explained, difference, explained)
+    return Candidate(cv2.merge(colour), confidence * explained, difference, explained)
 
 
 def _settle(look: Look, candidates: list[Candidate], memory: list[Cells], place: float = 1.0) -> Said:
@@ -226,7 +228,7 @@ def _settle(look: Look, candidates: list[Candidate], memory: list[Cells], place:
     weights = [np.exp(np.minimum(c.difference, 40) * -0.5) * (c.confidence + 1e-4) for c in candidates]
     total = np.add.reduce(weights)
     shares = [weight / total for weight in weights]
-    ab = np.add.reduce([c.ab * share[..., None] for c, share in zip(candidates, shares, strict=True)])
+    ab = np.add.reduce([c.ab * _both(share) for c, share in zip(candidates, shares, strict=True)])
     confidence = np.add.reduce([c.confidence * share for c, share in zip(candidates, shares, strict=True)])
     explained = np.maximum.reduce([c.explained for c in candidates])
     return _recall(look, ab, explained, memory, place), np.maximum(confidence, GUESSED)
@@ -252,8 +254,12 @@ def _recall(look: Look, ab: np.ndarray, explained: np.ndarray, memory: list[Cell
     height, width = explained.shape
     rows = len(range(_middle(height), height, CELL))
     guess = cv2.resize(guess.reshape(rows, -1, 2), (width, height), interpolation=cv2.INTER_LINEAR)
-    trust = np.minimum(explained / ENOUGH, 1)[..., None]
-    return trust * ab + (1 - trust) * guess
+    return guess + _both(np.minimum(explained / ENOUGH, 1)) * (ab - guess)
+
+
+def _both(weight: np.ndarray) -> np.ndarray:
+    """(h, w) as (h, w, 2): several times faster to multiply than NumPy's broadcasting."""
+    return cv2.merge([weight, weight])
 
 
 def _state(look: Look, said: Said, source: Source, motion: np.ndarray) -> State:
@@ -285,8 +291,8 @@ def _anchor(state: State | None, source: Source) -> State:
     """The state at a source's own frame: its colours, and where it is unsure what was carried here."""
     ab, confidence = source.ab, source.confidence
     if state is not None:
-        share = (confidence / np.maximum(confidence + (1 - confidence) * state.confidence, 1e-6))[..., None]
-        ab = share * ab + (1 - share) * state.ab
+        share = confidence / np.maximum(confidence + (1 - confidence) * state.confidence, 1e-6)
+        ab = state.ab + _both(share) * (ab - state.ab)
         confidence = np.maximum(confidence, state.confidence)
     motion = np.zeros((*confidence.shape, 2), np.float32)
     return State(ab, confidence, source, motion, source.cells)
@@ -312,8 +318,7 @@ def _blend(forward: Said | None, backward: Said | None, share: float) -> Painted
         assert said is not None
         return _painted(*said)
     one, other = share * forward[1] ** 4, (1 - share) * backward[1] ** 4
-    weight = one / np.maximum(one + other, 1e-9)
-    ab = weight[..., None] * forward[0] + (1 - weight[..., None]) * backward[0]
+    ab = backward[0] + _both(one / np.maximum(one + other, 1e-9)) * (forward[0] - backward[0])
     return _painted(ab, np.maximum(forward[1], backward[1]))
 
 

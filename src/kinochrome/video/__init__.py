@@ -5,7 +5,7 @@ from __future__ import annotations
 from .join import join
 from .pictures import read_picture, source_files
 from .presets import PRESETS, encoding_for, missing_encoder
-from .probe import probe
+from .probe import declared_end, probe
 from .read import frames, scan
 from .sound import write_sound
 from .spool import spool
@@ -16,6 +16,7 @@ __all__ = [
     "PRESETS",
     "Writer",
     "check_streams",
+    "declared_end",
     "encoding_for",
     "frames",
     "join",

@@ -188,7 +188,7 @@ def _write_y4m(output: BinaryIO, segments: Segments, counts: list[int], info: Vi
 
 def _join_pictures(segments: Segments, counts: list[int], pattern: Path) -> None:
     """A new folder appears in one step; into one that has other files the pictures are moved one by one."""
-    folder = pattern.parent
+    folder = pattern.parent.absolute()
     part = beside(folder)
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)

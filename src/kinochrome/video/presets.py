@@ -288,7 +288,7 @@ def _target_and_kind(
 
 def _check_is_not_source(target: Path, info: VideoInfo) -> None:
     """The source is never written; nor is the folder that its pictures lie in."""
-    pictures = "%" in target.name
+    pictures = "%" in target.name and target.suffix.lower() in PICTURE_SUFFIXES
     folder = info.path if info.path.is_dir() else info.path.parent
     ours, theirs = (target.parent, folder) if pictures else (target, info.path)
     if pictures and not (info.path.is_dir() or "%" in info.path.name):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from fractions import Fraction
 from itertools import islice
 from pathlib import Path
@@ -18,6 +19,8 @@ from .planes import Layout, layout_of, planar_twin
 from .source import RAW_STREAMS, open_source
 from .tags import resolve
 
+CLOCK = re.compile(r"(\d+):(\d+):(\d+(?:\.\d+)?)")
+
 LOOKED_AT = 4
 """Frames decoded to learn what the headers do not say."""
 
@@ -28,6 +31,23 @@ INTERLACED_ORDERS = frozenset({2, 3, 4, 5})
 """FFmpeg's AVFieldOrder: 0 unknown, 1 progressive, the rest interlaced."""
 
 MATRICES_READ = frozenset({"bt709", "smpte170m", "bt470bg", "bt2020nc", "smpte240m", "fcc"})
+
+
+def declared_end(path: Path) -> Fraction | None:
+    """When the pictures should end by what the file says of itself, in seconds of its clock; None if it says nothing.
+
+    Only Matroska, MP4 and MOV are believed; others guess.
+    """
+    with open_source(path) as (container, stream):
+        if not {"matroska", "mov"} & set(container.format.name.split(",")):
+            return None
+        if stream.duration:
+            return (stream.duration + (stream.start_time or 0)) * stream.time_base
+        if tag := CLOCK.fullmatch(stream.metadata.get("DURATION", "")):
+            hours, minutes, seconds = (Fraction(part) for part in tag.groups())
+            return hours * 3600 + minutes * 60 + seconds
+        alone = len(container.streams) == 1 and container.duration
+        return Fraction(container.duration, 1_000_000) if alone else None
 
 
 def probe(path: str | Path, deinterlace: bool = False, rate: Fraction | None = None) -> VideoInfo:

@@ -353,8 +353,8 @@ def write_picture(path: Path, rgb: np.ndarray) -> None:
     codes = rgb if rgb.dtype == np.uint8 else np.rint(np.clip(rgb, 0, 1) * 255).astype(np.uint8)
     height, width = codes.shape[:2]
     info = VideoInfo(
-        Path("picture.png"), width, height, "rgb24", 8, "444", True, "bt709", "full", "bt709", "iec61966-2-1", "unspecified",
-        Fraction(25), Fraction(1, 25),
+        Path("picture.png"), width, height, "rgb24", 8, "444", True, "bt709", "full", "bt709", "iec61966-2-1",
+        "unspecified", Fraction(25), Fraction(1, 25),
     )  # fmt: skip
     encoding = encoding_for(path, info)
     context = open_picture_encoder(info, encoding)
