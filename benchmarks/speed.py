@@ -1,7 +1,9 @@
 """How long colouring takes, measured in times of what decoding and encoding the same coloured frames takes alone.
 
-    python benchmarks/speed.py                                   # 480p and 1080p, a few minutes
-    python benchmarks/speed.py --sizes 854x480 --frames 72 --repeats 1
+    OMP_WAIT_POLICY=passive python benchmarks/speed.py                  # 480p and 1080p, a few minutes
+    OMP_WAIT_POLICY=passive python benchmarks/speed.py --sizes 854x480 --frames 72 --repeats 1
+
+(The command sets that variable itself; here torch is loaded before it could.)
 
 Both happen in one process, in turn, on the same film: `alone` decodes it and encodes the coloured frames through
 `kinochrome.video`, `PyAV` does so by hand; `colorize` is the whole of `kinochrome colorize`, scan and join included.
