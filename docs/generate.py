@@ -1,4 +1,4 @@
-"""Writes what the documentation can read from the code: docs/cli.md and the tables of README.md.
+"""Writes what the documentation can read from the code: docs/cli.md, docs/published.md and the tables of README.md.
 
     python docs/generate.py
     python docs/generate.py demo/contact-sheet.png     (also the picture of the demo, small enough for a page)
@@ -20,15 +20,19 @@ import typer
 
 from kinochrome import cli, video
 from kinochrome.describe import options_of
+from kinochrome.evaluation import published
+from kinochrome.evaluation.data_sets import DATA_SETS
 from kinochrome.methods import METHODS, load
 from kinochrome.video.presets import DEFAULTS
 
 ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "docs" / "cli.md"
+PUBLISHED = ROOT / "docs" / "published.md"
 README = ROOT / "README.md"
 
 NOT_RUN = {
     "evaluate": "it needs films in true colour, and some metrics need weights",
+    "preferences": "it needs what people chose",
     "data check": "it needs a data set",
 }
 """Verbs whose examples want what no test has; the documentation's tests run all others."""
@@ -184,6 +188,63 @@ def _presets_table() -> str:
     return "\n".join([*rows, ""])
 
 
+PUBLISHED_HEAD = """\
+<!-- Written by docs/generate.py from src/kinochrome/evaluation/published.toml; change that, then run `make docs`. -->
+
+# Published figures
+
+What papers have printed, as they printed it, and what of it may stand beside a report of
+[`kinochrome evaluate`](evaluate.md). None of it was measured here. `-` is missing, † doubtful.
+
+`--published davis-val` (or `videvo-test`) says that the clips are that list, and prints beside ours what was found on
+**all the same clips**, under the **same protocol** and with the **same definition of a metric**; what fails in one of
+the three never stands there. "None" below is a row or column that never does. Tables that only take one method apart
+are here, but in no report.
+
+Two figures of one column and protocol still differ in training, software, size and rounding. The only fair
+comparison runs all methods on the same frames: that is what `--results` is for.
+"""
+
+
+def published_page() -> str:
+    """All of docs/published.md."""
+    parts = [PUBLISHED_HEAD]
+    for number, table in enumerate(published.tables()):
+        if not number or published.tables()[number - 1].paper != table.paper:
+            name = table.paper[:1].upper() + table.paper[1:]
+            parts += [f"## {name}\n", f"*{table.title}*. {table.source}.\n", f"{table.notes[0]}\n"]
+            parts += [*_correspondences(table.paper)]
+        parts += [f"### {name}, table {table.number}: {table.about}\n", *(f"{note}\n" for note in table.notes[1:])]
+        parts += [f"Of no protocol of ours: {table.apart}\n"] * bool(table.apart)
+        parts += [_published_table(table, data) for data in table.data]
+    return "\n".join(parts)
+
+
+def _correspondences(paper: str) -> Iterator[str]:
+    """What a paper's columns are here."""
+    columns = {column.name: column for table in published.tables() if table.paper == paper for column in table.columns}
+    yield "| column | ours | made as our | what differs, or why none |\n|---|---|---|---|"
+    means = {"mean": "mean of clips", "frame_mean": "mean of frames", "": "not stated"}
+    for column in columns.values():
+        ours, mean = (f"`{column.metric}`", means[column.mean]) if column.metric else ("none", "-")
+        yield f"| {column.name} | {ours} | {mean} | {_cell(column.why or column.differs)} |"
+    yield ""
+
+
+def _published_table(table: published.Table, data: str) -> str:
+    """A table's figures on a data set, with each row's protocol."""
+    own = f"`{data}`" if data in DATA_SETS else f"{data} (no list of ours)"
+    rows = [f"On {own}:\n"] * bool(data)
+    rows += [f"| method | protocol | {' | '.join(column.name for column in table.columns)} |"]
+    rows += ["|---|---|" + "--:|" * len(table.columns)]
+    for row in table.rows:
+        cells = [row.values.get((data, column.name), "-") for column in table.columns]
+        method = row.method.replace("*", "\\*").replace("_", "\\_")
+        protocol = f"`{row.protocol}`" if row.protocol else "none"
+        rows.append(f"| {method} | {protocol} | {' | '.join(cell.replace('_', chr(92) + '_') for cell in cells)} |")
+    return "\n".join([*rows, ""])
+
+
 def with_tables(readme: str) -> str:
     """README with its tables of methods and presets as the code has them."""
     for name, table in (
@@ -196,8 +257,12 @@ def with_tables(readme: str) -> str:
 
 
 def write() -> None:
-    """Both files, where they have changed."""
-    for path, text in ((PAGE, page()), (README, with_tables(README.read_text(encoding="utf-8")))):
+    """All three files, where they have changed."""
+    for path, text in (
+        (PAGE, page()),
+        (PUBLISHED, published_page()),
+        (README, with_tables(README.read_text(encoding="utf-8"))),
+    ):
         if not path.exists() or path.read_text(encoding="utf-8") != text:
             path.write_text(text, encoding="utf-8")
 

@@ -100,6 +100,7 @@ def run(
             previous=before.boundary[n] if before else None,
             following=after.boundary[n] if after else None,
             carried=before.carried[n] if before else None,
+            brought=after.carried[n] if after else None,
         )
         painted, keep = _drain(step, full, lambda: tell(1 / len(steps)))
         said.append(painted)
@@ -138,7 +139,8 @@ def bring_back(
     handover = None
     for one in range(holding[0], number, -1):
         back = clips.backward_piece(pieces[one], placed)
-        handover = Handover(boundary=run_piece(back, handover).boundary(back.overlap - 1))
+        outcome = run_piece(back, handover)
+        handover = Handover(boundary=outcome.boundary(back.overlap - 1), carried=outcome.carried)
         kept[one - 1] = handover
     return handover
 

@@ -291,6 +291,7 @@ def doctor() -> None:
 
 
 evaluate = app.command(rich_help_panel="Measure")(evaluation.evaluate)
+preferences = app.command(rich_help_panel="Measure")(evaluation.preferences)
 data_check = _group("data", "Looks at data sets to measure on.").command("check")(evaluation.check)
 
 

@@ -174,6 +174,8 @@ class Clip:
     """What the piece after, run backward from a later reference, said of this clip's last frame."""
     carried: dict[str, torch.Tensor] | None = None
     """What this method returned for the piece before."""
+    brought: dict[str, torch.Tensor] | None = None
+    """What this method returned for the piece after, run backward; it belongs to `following`."""
 
     def __len__(self) -> int:
         return self.lightness.shape[0]

@@ -1,7 +1,8 @@
-"""The verbs `evaluate` and `data check`: what they take, and what a person sees."""
+"""The verbs `evaluate`, `preferences` and `data check`: what they take, and what a person sees."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -42,6 +43,15 @@ def evaluate(
     set_: Annotated[list[str] | None, typer.Option("--set", help="METHOD.OPTION=VALUE")] = None,
     flow: Annotated[str, typer.Option(help="How the true film's motion is found, for warp errors.")] = "dis",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "cpu",
+    published: Annotated[
+        str | None, typer.Option(help="Print papers' figures beside ours: the clips are davis-val or videvo-test.")
+    ] = None,
+    blind: Annotated[
+        bool, typer.Option("--blind", help="Also write a page to judge results by eye, unnamed and in pairs.")
+    ] = False,
+    blind_with: Annotated[
+        list[str] | None, typer.Option(help="Show grey, copy or truth there, too. May be repeated.")
+    ] = None,
 ) -> None:
     """Measures methods, and what other tools made, against true colour film.
 
@@ -51,7 +61,8 @@ def evaluate(
     What another tool made:
         kinochrome evaluate --data clips --results other/ --protocol first-frame --out report
 
-    Writes report.json, .csv, .md, .tex and .html. A run that was stopped goes on with the clip where it was.
+    Writes report.json, .csv, .md, .tex and .html; with --blind also blind/blind.html, whose choices
+    `kinochrome preferences` counts. A run that was stopped goes on with the clip where it was.
     """
     from .evaluate import Job
     from .grey import GREYS
@@ -75,10 +86,44 @@ def evaluate(
         flow,
         device,
         workers,
+        published or "",
     )
     console = Console(stderr=True)
+    if blind or blind_with:
+        from .blind import check as check_blind
+
+        check_blind(job, blind_with or ())
     found = _watched(job, console)
     _finish(found, out, console)
+    if blind or blind_with:
+        _write_blind(job, blind_with or (), console)
+
+
+def preferences(
+    folder: Annotated[Path, typer.Argument(help="What `kinochrome evaluate --blind --out` wrote.")],
+    files: Annotated[list[Path], typer.Argument(help="choices-NAME.json of each person.")],
+) -> None:
+    """Counts what people chose on a blind page: wins, ties, and the share of wins with its 95 % interval.
+
+    \b
+        kinochrome preferences report choices-*.json
+
+    Writes preferences.md and preferences.json into the folder.
+    """
+    from . import preferences as counted
+
+    choices, people = counted.read(folder, files)
+    table = Table("method", "over", box=None)
+    for name in ("wins", "losses", "ties", "share", "95 %"):
+        table.add_column(name, justify="right")
+    for one in [*counted.overall(choices), *counted.pairs(choices)]:
+        table.add_row(*map(escape, counted.cells(one)))
+    Console().print(table)
+    console = Console(stderr=True)
+    console.print(counted.heading(choices, people), highlight=False)
+    console.print(counted.NOTE, highlight=False)
+    written = counted.write(folder, choices, people)
+    console.print(f"written: {', '.join(map(str, written))}", highlight=False, soft_wrap=True)
 
 
 def check(
@@ -130,6 +175,19 @@ def _watched(job: object, console: Console) -> Evaluation:
         except KeyboardInterrupt:
             console.print("stopped. Give the same command again to go on from here.")
             raise
+
+
+def _write_blind(job: object, anchors: Sequence[str], console: Console) -> None:
+    """Writes the page that hides the methods' names, with a progress line."""
+    from .blind import write
+
+    with console.status("blind page") as status:
+        path = write(
+            job,  # type: ignore[arg-type]
+            anchors,
+            report=lambda clip, done, total: status.update(f"blind page: {done}/{total} frames, {escape(clip)}"),
+        )
+    console.print(f"to judge by eye, open {path}; give nobody key.json", highlight=False, soft_wrap=True)
 
 
 def _finish(found: Evaluation, out: Path, console: Console) -> None:

@@ -16,7 +16,7 @@ from kinochrome import chain, metrics, weights
 from kinochrome.errors import MethodError
 from kinochrome.metrics.motion import FLOWS, estimate_by
 
-from . import footage
+from . import footage, published
 from .footage import PictureClip, TrueClip
 from .grey import GREYS, TEXTS, GreyName
 from .protocols import Protocol, Task, protocol_of
@@ -52,6 +52,8 @@ class Job:
     flow: str = "dis"
     device: str = "cpu"
     workers: int = 1
+    published: str = ""
+    """The official list that `data` is, for published figures beside ours; empty: none."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,7 @@ def evaluate(job: Job, report: Report = lambda clip, done, total: None) -> Evalu
     rules, names, absent = checked(job)
     clips = footage.find(job.data, job.clips, rules.stills)
     tasks = {clip.name: tuple(rules.tasks(len(clip))) for clip in clips}
+    lengths = {clip.name: len(clip) for clip in clips}
     skipped = {
         clip.name: f"has {len(clip)} of the {rules.shortest} frames that {rules.name} needs"
         for clip in clips
@@ -98,7 +101,15 @@ def evaluate(job: Job, report: Report = lambda clip, done, total: None) -> Evalu
     # Always a row, so that tables of all protocols have one shape; empty where no frame is given to copy from.
     order.setdefault("copy", {})
     order["truth"] = order.pop("truth")
-    return Evaluation(rules.name, _wanted(job), absent, header(job, rules, clips), skipped, order)
+    measured = [name for name in _wanted(job) if name not in absent]
+    beside = published.beside(job.published, _conditions(job), measured, lengths)
+    return Evaluation(rules.name, _wanted(job), absent, header(job, rules, clips), skipped, order, beside)
+
+
+def _conditions(job: Job) -> str:
+    """The protocol and the options that change what its figures mean, as published tables name them."""
+    grey = f" --grey {job.grey}" * (job.grey != "lstar")
+    return f"{job.protocol}{' --include-exemplar' * job.include_exemplar}{grey}"
 
 
 def checked(job: Job) -> tuple[Protocol, tuple[str, ...], dict[str, str]]:
@@ -110,6 +121,7 @@ def checked(job: Job) -> tuple[Protocol, tuple[str, ...], dict[str, str]]:
         raise MethodError(f"--grey {job.grey} is unknown. Choose one of: {', '.join(GREYS)}.")
     if job.workers < 1:
         raise MethodError(f"--workers {job.workers} cannot work. Give 1 or more.")
+    published.check(job.published)
     estimate_by(job.flow)
     chain.chosen_device(job.device)
     for names in job.methods:
@@ -215,7 +227,16 @@ def key_of(job: Job, row: Row, clip: TrueClip, tasks: Sequence[Task], names: Seq
 def code_digest() -> str:
     """Of this program's own files: figures of another version are not mixed in."""
     folder = Path(__file__).parent.parent
-    apart = {"cli.py", "report.py", "page.py", "table.py", "data_sets.py"}
+    apart = {
+        "cli.py",
+        "report.py",
+        "page.py",
+        "table.py",
+        "data_sets.py",
+        "preferences.py",
+        "published.py",
+        "sections.py",
+    }
     state = hashlib.sha256()
     for file in sorted(folder.rglob("*.py")):
         if file.name not in apart:

@@ -9,6 +9,7 @@ from html import escape
 from kinochrome import metrics
 
 from .score import Scored
+from .sections import Section, opening, sections
 from .table import Evaluation, notes, rows, shown, title
 
 COLOURS = ("#d1495b", "#2e86ab", "#3a7d44", "#8f5db7", "#e08e1b", "#11a39c", "#b04a8f", "#6a6f2d")
@@ -25,7 +26,7 @@ table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 th, td { padding: .25rem .7rem; text-align: right; border-bottom: 1px solid #eee; white-space: nowrap; }
 th:first-child, td:first-child { text-align: left; position: sticky; left: 0; background: #fff; }
 td.best { font-weight: 700; background: #eef6ee; } td.missing { color: #999; font-style: italic; }
-tr.truth td { border-top: 2px solid #bbb; }
+tr.truth td, tr:not(.ours) + tr.ours td { border-top: 2px solid #bbb; }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: .1rem 1rem; } dt { color: #666; } dd { margin: 0; }
 figure { margin: 1rem 0; } figcaption { color: #555; font-size: .9rem; }
 img { max-width: 100%; display: block; } svg { max-width: 100%; height: auto; }
@@ -45,6 +46,7 @@ def page(found: Evaluation) -> str:
         "</dl><h2>Means over clips</h2>",
         _table(found),
         "<ul>" + "".join(f"<li>{escape(note)}</li>" for note in notes(found)) + "</ul>",
+        *_published(found),
     ]
     for clip in found.clips():
         parts.append(f"<h2>{escape(clip)}</h2>")
@@ -71,6 +73,27 @@ def _table(found: Evaluation) -> str:
         kind = ' class="truth"' if row == "truth" else ""
         lines.append(f"<tr{kind}><td>{escape(row)}</td>{''.join(texts)}</tr>")
     return f'<div class="wide"><table><tr><th></th>{heads}</tr>{"".join(lines)}</table></div>'
+
+
+def _published(found: Evaluation) -> list[str]:
+    """Published figures in tables of their own, ours beneath; nothing where none were asked for."""
+    if not (told := opening(found)):
+        return []
+    return ["<h2>Published figures</h2>", f"<p>{escape(told)}</p>", *map(_published_table, sections(found))]
+
+
+def _published_table(one: Section) -> str:
+    theirs = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in cells)}</tr>" for cells in one.theirs)
+    ours = "".join(
+        f'<tr class="ours"><td>here: {escape(row)}</td>{"".join(f"<td>{escape(cell)}</td>" for cell in cells)}</tr>'
+        for row, *cells in one.ours
+    )
+    heads = "".join(f"<th>{escape(name)}</th>" for name in one.head)
+    told = "".join(f"<li>{escape(note)}</li>" for note in one.notes)
+    return (
+        f'<h3>{escape(one.title)}</h3><div class="wide"><table><tr><th></th>{heads}</tr>{theirs}{ours}</table></div>'
+        f"<ul>{told}</ul>"
+    )
 
 
 def _clip_table(found: Evaluation, clip: str, lines: Mapping[str, Scored]) -> str:

@@ -11,6 +11,7 @@ from kinochrome import metrics
 from kinochrome.project import write_atomically
 
 from .page import page
+from .sections import opening, sections
 from .table import ARROWS, Evaluation, as_json, notes, rows, shown, title
 
 
@@ -48,6 +49,7 @@ def as_markdown(found: Evaluation) -> str:
     lines += [f"- **{key}**: {text}" for key, text in found.header.items()]
     lines += ["", *_markdown_table(["", *map(title, found.metrics)], _bold_rows(found)), ""]
     lines += [f"- {note}" for note in notes(found)]
+    lines += _published(found)
     if "psnr" in found.measured:
         names = [row for row in found.scores if row != "truth" and found.scores[row]]
         body = [[clip, *(shown(found.figure(row, clip, "psnr")) for row in names)] for clip in found.clips()]
@@ -69,6 +71,18 @@ def as_tex(found: Evaluation) -> str:
     lines += [r"\bottomrule", r"\end{tabular}"]
     lines += [f"% {note}" for note in notes(found)]
     return "\n".join(lines) + "\n"
+
+
+def _published(found: Evaluation) -> list[str]:
+    """Published figures in tables of their own, ours beneath; nothing where none were asked for."""
+    if not (told := opening(found)):
+        return []
+    lines = ["", "## Published figures", "", told]
+    for one in sections(found):
+        ours = [[f"here: {row}", *cells] for row, *cells in one.ours]
+        lines += ["", f"### {one.title}", "", *_markdown_table(["", *one.head], [*one.theirs, *ours]), ""]
+        lines += [f"- {note}" for note in one.notes]
+    return lines
 
 
 def _bold_rows(found: Evaluation) -> list[list[str]]:

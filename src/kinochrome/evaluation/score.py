@@ -109,9 +109,9 @@ def _score_task(
 ) -> None:
     scored, apart = set(task.scored), APART if isinstance(clip, PictureClip) and clip.stills else 1
     with ExitStack() as stack:
-        paints = [_opened(sheet.row.paints(clip, task), stack) for sheet in sheets]
-        drafts = [_opened(sheet.row.drafts(clip, task), stack) if sheet.with_draft else None for sheet in sheets]
-        frames = _opened(clip.frames(task.start, task.stop), stack)
+        paints = [opened(sheet.row.paints(clip, task), stack) for sheet in sheets]
+        drafts = [opened(sheet.row.drafts(clip, task), stack) if sheet.with_draft else None for sheet in sheets]
+        frames = opened(clip.frames(task.start, task.stop), stack)
         for index, rgb in enumerate(frames, start=task.start):
             moment = truth.show(index * apart, rgb) if index in scored else None
             for sheet, paint, draft in zip(sheets, paints, drafts, strict=True):
@@ -129,7 +129,7 @@ def _add(sheet: _Sheet, index: int, moment: Moment | None, paint: Iterator, draf
         sheet.add(index, moment, show(moment.picture), show_draft(moment.picture) if show_draft else None)
 
 
-def _opened(frames: Any, stack: ExitStack) -> Any:
+def opened(frames: Any, stack: ExitStack) -> Any:
     """The same generator, closed when the clip is done or an error stops it."""
     return stack.enter_context(closing(frames)) if hasattr(frames, "close") else frames
 

@@ -9,6 +9,7 @@ from functools import cached_property
 from kinochrome import metrics
 from kinochrome.metrics.metric import Metric
 
+from . import published
 from .score import Figures, Scored, mean
 
 MARGIN = 0.1
@@ -35,6 +36,8 @@ class Evaluation:
     """Clip -> why it was left out."""
     scores: Mapping[str, Mapping[str, Scored]]
     """Row -> clip -> what is known."""
+    published: published.Beside | None = None
+    """Published figures, where they were asked for."""
 
     @property
     def measured(self) -> list[str]:
@@ -119,6 +122,7 @@ def as_json(found: Evaluation) -> dict:
         "absent": dict(found.absent),
         "skipped": dict(found.skipped),
         "pale": found.pale,
+        "published": published.as_json(found.published) if found.published else None,
     }
 
 

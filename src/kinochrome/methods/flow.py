@@ -103,36 +103,44 @@ class Flow:
         return max(1, round(height * scale)), max(1, round(width * scale))
 
     def colorize(self, clip: Clip) -> Generator[Painted, None, dict[str, torch.Tensor] | None]:
-        """One `Painted` a frame; carries what the forward sweep knows of the last frame to the next piece."""
+        """One `Painted` a frame; hands over what the sweep knows of the frame where the next piece takes up.
+
+        That is the last one, or, where a later reference's colours are brought back, the last of the overlap.
+        """
         film = [_look(frame[0].numpy()) for frame in clip.lightness]
         head, last = max(clip.overlap - 1, 0), len(film) - 1
         photos = [_source(reference, 0) for reference in clip.references if reference.frame is None]
         placed = [_source(r, r.frame - clip.start) for r in clip.references if r.frame is not None]
-        carried = _unpack(clip, film[head], placed)
-        # Each neighbour speaks in one sweep only; what the piece before carried is more than what it said.
+        mirrored = [replace(source, frame=last - source.frame) for source in placed]
+        carried = _unpack(clip.carried if clip.overlap < 2 else None, film[head], placed, clip.start, 1)
+        brought = _unpack(clip.brought, film[last], mirrored, clip.start + last, -1)
+        # Each neighbour speaks in one sweep only; what it handed over is more than what it said.
         earlier = [] if carried else _neighbour(clip.previous, head, film)
-        later = _neighbour(clip.following, last, film)
+        later = [] if brought else _neighbour(clip.following, last, film)
         if not (placed or earlier or later):
             earlier = [self._match(photos, film[0], clip.start)]
         recall = [photo.cells for photo in photos]
 
-        backward: list[Said | None] = [None] * len(film)
-        if any(source.frame > 0 for source in [*placed, *earlier, *later]):
-            mirrored = [replace(source, frame=last - source.frame) for source in [*placed, *(later or earlier)]]
-            for index, state in enumerate(self._sweep(film[::-1], mirrored, recall)):
-                backward[last - index] = _said(state)
+        backward: list[State | None] = [None] * len(film)
+        if brought or any(source.frame > 0 for source in [*placed, *earlier, *later]):
+            neighbours = [] if brought else later or earlier
+            mirrored += [replace(source, frame=last - source.frame) for source in neighbours]
+            backward = list(self._sweep(film[::-1], mirrored, recall, brought))[::-1]
         told = [source.frame for source in placed]
         if earlier and not any(frame <= head for frame in told):
             told.append(head)
-        if later and not any(frame >= last for frame in told):
+        if (later or brought) and not any(frame >= last for frame in told):
             told.append(last)
-        if clip.overlap and clip.previous is None and any(source.frame > head for source in [*placed, *later]):
-            # The piece before has not been here: this run brings colours back to it, and owes it nothing else.
+        # The piece before has not been here: this run brings colours back to it, and owes it nothing else.
+        brings = bool(clip.overlap and clip.previous is None and (brought or any(frame > head for frame in told)))
+        if brings:
             placed = [source for source in placed if source.frame >= head]
         state = None
         for index, state in enumerate(self._sweep(film, [*placed, *earlier], recall, carried)):
-            yield _blend(_said(state), backward[index], _share(index, told))
-        return None if state is None else _pack(state, clip.start)
+            yield _blend(_said(state), _said(backward[index]), _share(index, told))
+        if brings:
+            return _pack(backward[head], clip.start + last, -1)
+        return _pack(state, clip.start, 1)
 
     def _sweep(
         self, film: list[Look], sources: list[Source], recall: list[Cells], carried: State | None = None
@@ -372,23 +380,30 @@ def _source(reference: Reference, frame: int) -> Source:
     return _known(frame, look, ab, confidence)
 
 
-def _pack(state: State, start: int) -> dict[str, torch.Tensor]:
-    """What the next piece takes up: the forward sweep alone, so that pieces do not change what a whole clip says."""
+def _pack(state: State | None, start: int, way: int) -> dict[str, torch.Tensor] | None:
+    """What the next piece takes up: one sweep alone, so that pieces do not change what a whole clip says.
+
+    `start` is the film's index of the sweep's first frame, `way` 1 forward and -1 backward.
+    """
+    if state is None:
+        return None
     return {
         "ab": torch.from_numpy(np.ascontiguousarray(state.ab)),
         "confidence": torch.from_numpy(np.ascontiguousarray(state.confidence)),
         "motion": torch.from_numpy(state.motion),
-        "source": torch.tensor(state.source.frame + start),
+        "source": torch.tensor(start + way * state.source.frame),
     }
 
 
-def _unpack(clip: Clip, look: Look, sources: list[Source]) -> State | None:
-    """The state at the last frame of the piece before, if its source is still among the references."""
-    if clip.carried is None or clip.overlap > 1:
+def _unpack(
+    packed: dict[str, torch.Tensor] | None, look: Look, sources: list[Source], start: int, way: int
+) -> State | None:
+    """The state where a neighbour's sweep ended, if its source is still among the references."""
+    if packed is None:
         return None
-    frame = int(clip.carried["source"]) - clip.start
+    frame = (int(packed["source"]) - start) * way
     source = next((source for source in sources if source.frame == frame), None)
     if source is None:
         return None
-    ab, confidence, motion = (clip.carried[name].numpy() for name in ("ab", "confidence", "motion"))
+    ab, confidence, motion = (packed[name].numpy() for name in ("ab", "confidence", "motion"))
     return _state(look, (ab, confidence), source, motion)
