@@ -11,7 +11,6 @@ import cv2
 import numpy as np
 import pytest
 
-from kinochrome import video
 from tests.scene import SIZE, Scene, chroma_error, make_scene
 
 EXAMPLES = Path(__file__).parent.parent / "examples"

@@ -26,8 +26,8 @@ def colorize(
     """Colours a film, as `kinochrome colorize SOURCE TARGET` does, and tells what it did.
 
     `references`, one or many, are written as on the command line (`"still.png@120"`). `settings` are the
-    command's options by their names (`method`, `shots`, `project`, `overwrite`, `height`, `options`, …, and `start`, `stop` for
-    `--from`, `--to`, in seconds or as HH:MM:SS); `report` is called with each event.
+    command's options by their names (`method`, `shots`, `project`, `overwrite`, `height`, `options`, …; `start` and
+    `stop` for `--from` and `--to`, in seconds or as HH:MM:SS); `report` is called with each event.
     """
     unknown = set(settings) - set(Job.__dataclass_fields__)
     if unknown:
@@ -37,8 +37,8 @@ def colorize(
         settings[name] = Path(settings[name]) if settings.get(name) else None
     for name in ("start", "stop"):
         settings[name] = _seconds(settings.get(name), name)
-    one = isinstance(references, str | Path)
-    texts = tuple(str(reference) for reference in ([references] if one else references))
+    given = [references] if isinstance(references, str | Path) else references
+    texts = tuple(str(reference) for reference in given)
     return pipeline.colorize(Job(Path(source), Path(target), references=texts, **settings), report)
 
 

@@ -261,9 +261,11 @@ def get_weights(names: Annotated[list[str], typer.Argument(help="Names that `kin
     for name in names:
         with Bars(console=console, transient=True) as bars:
             task = bars.add_task(name, total=None)
-            path = store.get(
-                name, lambda here, total, bars=bars, task=task: bars.update(task, completed=here, total=total)
-            )
+
+            def tell(here: int, total: int | None, bars: Bars = bars, task: Any = task) -> None:
+                bars.update(task, completed=here, total=total)
+
+            path = store.get(name, tell)
         console.print(f"{name}: {path}", highlight=False, markup=False)
 
 

@@ -193,6 +193,7 @@ def _write_blind(job: object, anchors: Sequence[str], console: Console) -> None:
 def _finish(found: Evaluation, out: Path, console: Console) -> None:
     """Writes the report and prints the means, a line a metric."""
     from .report import write
+    from .sections import opening
     from .table import notes, rows, title
 
     files = write(found, out)
@@ -206,4 +207,6 @@ def _finish(found: Evaluation, out: Path, console: Console) -> None:
     Console().print(table)
     for note in notes(found):
         console.print(escape(note), highlight=False)
+    if told := opening(found):
+        console.print(f"Published figures, in the report: {escape(told)}", highlight=False)
     console.print(f"written: {', '.join(str(file) for file in files)}", highlight=False, soft_wrap=True)

@@ -50,7 +50,7 @@ def _section(found: Evaluation, one: Extract, data: str) -> Section:
     ours = [[row, *(_ours(found, row, column) for column in one.columns)] for row in found.scores if row != "truth"]
     notes = [*one.table.notes]
     notes += [f"{column.metric}: {column.differs}." for column in one.columns if column.differs]
-    notes += [f"Here {len(found.skipped)} clips are left out, since they are too short."] * bool(found.skipped)
+    notes += [f"Clips left out here as too short: {len(found.skipped)}."] * bool(found.skipped)
     return Section(f"{one.table.paper}, table {one.table.number} ({one.table.source})", head, theirs, ours, notes)
 
 

@@ -23,6 +23,8 @@ from kinochrome.types import Clip, Painted, Reference
 
 CELL = 8
 """Recall works on one place in so many pixels, each way."""
+RENEWAL = 8
+"""Every so many frames from its source a sweep searches it from rest."""
 FORGETTING = 0.99
 """Confidence that one step of the chain leaves."""
 GUESSED = 0.1
@@ -153,7 +155,8 @@ class Flow:
             state = self._enter(film[0], max(before, key=lambda source: source.frame), recall)
         for index, look in enumerate(film):
             if index and state is not None:
-                state = self._advance(film[index - 1], look, state, recall)
+                anew = (index - state.source.frame) % RENEWAL == 0
+                state = self._advance(film[index - 1], look, state, recall, anew)
             if index in at and (index or carried is None):
                 state = _anchor(state, at[index])
             yield state
@@ -164,8 +167,8 @@ class Flow:
         candidate = _candidate(look, source.look, source.ab, source.confidence * 0.5, motion)
         return _state(look, _settle(look, [candidate], [source.cells, *recall]), source, motion)
 
-    def _advance(self, before: Look, look: Look, state: State, recall: list[Cells]) -> State:
-        """The state one frame on."""
+    def _advance(self, before: Look, look: Look, state: State, recall: list[Cells], anew: bool) -> State:
+        """The state one frame on; `anew`: the source is searched from rest, too, where the way to it was lost."""
         step = self._motion.between(look.picture, before.picture)
         motion = self._motion.between(look.picture, state.source.look.picture, flow.compose(step, state.motion))
         source = state.source
@@ -173,6 +176,11 @@ class Flow:
             _candidate(look, before, state.ab, state.confidence * FORGETTING, step),
             _candidate(look, source.look, source.ab, source.confidence * 0.9, motion),
         ]
+        if anew:
+            bold = self._motion.between(look.picture, source.look.picture)
+            candidates.append(_candidate(look, source.look, source.ab, source.confidence * 0.9, bold))
+            better = candidates[2].difference < candidates[1].difference
+            motion = np.where(better[..., None], bold, motion)
         return _state(look, _settle(look, candidates, [source.cells, *recall, state.cells]), source, motion)
 
     def _match(self, photos: list[Source], look: Look, frame: int) -> Source:
