@@ -194,7 +194,7 @@ def stills(
 
     \b
         kinochrome stills film.mp4 stills
-        kinochrome stills film.mp4 stills 0 120
+        kinochrome stills film.mp4 stills 0 12
         kinochrome colorize film.mp4 colour.mp4 --reference stills/
     """
     from . import sheet
