@@ -129,15 +129,15 @@ def bring_back(
     what follows it.
     """
     piece = pieces[number]
-    later = [one for one in range(number + 1, len(pieces)) if pieces[one].shot == piece.shot]
-    holding = [one for one in later if any(pieces[one].start <= frame < pieces[one].last for frame in placed)]
-    if not holding:
+    later = (one for one in range(number + 1, len(pieces)) if pieces[one].shot == piece.shot)
+    holding = next((n for n in later if any(pieces[n].start <= frame < pieces[n].last for frame in placed)), None)
+    if holding is None:
         return None
     if (stored := kept.get(number)) is not None:
         return stored
     # From the first piece that holds a reference, its colours are handed back from piece to piece.
     handover = None
-    for one in range(holding[0], number, -1):
+    for one in range(holding, number, -1):
         back = clips.backward_piece(pieces[one], placed)
         outcome = run_piece(back, handover)
         handover = Handover(boundary=outcome.boundary(back.overlap - 1), carried=outcome.carried)

@@ -17,7 +17,7 @@ import numpy as np
 from kinochrome import color, video
 from kinochrome.errors import MethodError
 from kinochrome.metrics.picture import Picture
-from kinochrome.project import write_atomically
+from kinochrome.project import digest, write_atomically
 from kinochrome.types import VideoInfo
 
 from . import footage
@@ -27,7 +27,7 @@ from .grey import Size, size_of
 from .preferences import FOLDER, KEY
 from .protocols import Protocol, Task
 from .rows import Row, true_frame
-from .score import digest, opened
+from .score import opened
 
 ANCHORS = ("grey", "copy", "truth")
 """Rows that are shown only when asked for."""

@@ -15,13 +15,14 @@ from kinochrome import __version__ as own_version
 from kinochrome import chain, metrics, weights
 from kinochrome.errors import MethodError
 from kinochrome.metrics.motion import FLOWS, estimate_by
+from kinochrome.project import digest
 
 from . import footage, published
 from .footage import PictureClip, TrueClip
 from .grey import GREYS, TEXTS, GreyName
 from .protocols import Protocol, Task, protocol_of
 from .rows import CopyRow, GreyRow, MethodRow, ResultsRow, Row, TruthRow, check_needs
-from .score import Scored, digest, keep, kept, metrics_of, place, score_clip
+from .score import Scored, keep, kept, metrics_of, place, score_clip
 from .table import Evaluation
 
 ALWAYS = ("psnr", "colorfulness")

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -139,11 +138,6 @@ def _finite(figure: float | None) -> float | None:
 
 
 # --- Where figures are kept ---
-
-
-def digest(words: Mapping[str, Any]) -> str:
-    """Of all that a figure depends on."""
-    return hashlib.sha256(json.dumps(words, sort_keys=True, default=str).encode()).hexdigest()
 
 
 def place(out: Path, row: str, clip: str) -> Path:

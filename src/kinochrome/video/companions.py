@@ -11,10 +11,11 @@ from types import TracebackType
 from typing import Any
 
 import av
-from av.stream import Discard, Disposition
+from av.stream import Discard
 
 from ..types import Encoding, VideoInfo
 from .pictures import is_pictures
+from .source import is_cover, main_video
 
 _OF_THE_OLD_FILE = ("major_brand", "minor_version", "compatible_brands", "encoder", "duration", "number_of_frames")
 """Metadata that describes the source file itself; the new container writes its own."""
@@ -219,19 +220,8 @@ class Cut:
         return {**chapter, "start": begin, "end": finish} if begin < finish else None
 
 
-def main_video(container: Any) -> Any:
-    """The stream whose frames are the film, chosen as the reader does; None in a file of sound alone."""
-    films = [stream for stream in container.streams.video if not is_cover(stream)]
-    best = container.streams.best("video")
-    return best if best in films else next(iter(films), None)
-
-
 def is_timecode_track(stream: Any) -> bool:
     return stream.type == "data" and "timecode" in stream.metadata
-
-
-def is_cover(stream: Any) -> bool:
-    return bool(stream.disposition & Disposition.attached_pic)
 
 
 def copied_stream(output: Any, stream: Any) -> Any:

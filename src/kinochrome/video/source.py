@@ -58,18 +58,27 @@ def _unreadable(path: Path, error: Exception | str) -> str:
     )
 
 
+def main_video(container: Any) -> Any:
+    """The stream whose frames are the film, the best that is not cover art; None in a file of sound alone."""
+    films = [stream for stream in container.streams.video if not is_cover(stream)]
+    best = container.streams.best("video")
+    return best if best in films else next(iter(films), None)
+
+
+def is_cover(stream: Any) -> bool:
+    return bool(stream.disposition & Disposition.attached_pic)
+
+
 def _video_stream(path: Path, container: Any) -> Any:
     """The film's picture: the best video stream that is not cover art."""
     if container.format.name in NOT_FILMS:
         raise VideoError(f"{path} is a text file, not a film.")
-    found = [stream for stream in container.streams.video if not stream.disposition & Disposition.attached_pic]
-    best = container.streams.best("video")
+    stream = main_video(container)
     if not len(container.streams):
         raise VideoError(_unreadable(path, "it holds no stream"))
-    if not found:
+    if stream is None:
         kinds = ", ".join(sorted({stream.type for stream in container.streams})) or "nothing"
         raise VideoError(f"{path} has no video stream (it holds {kinds}). Name a file that has a picture.")
-    stream = best if best in found else found[0]
     if stream.codec_context is None:
         raise VideoError(
             f"{path}: this FFmpeg has no decoder for its video. Convert it where it plays: "
