@@ -49,6 +49,26 @@ def test_lab_equals_scikit_image_both_ways() -> None:
     assert np.abs(back - rgb).max() < 2e-4
 
 
+@pytest.mark.parametrize("eight_bit", [True, False])
+def test_lab_of_a_picture_equals_that_of_tensors(eight_bit: bool) -> None:
+    rgb = np.random.default_rng(1).random((40, 51, 3)).astype(np.float32)
+    rgb[0, :40] = np.linspace(0, 0.1, 40)[:, None]  # both curves' straight and bent parts
+    given = (rgb * 255).astype(np.uint8) if eight_bit else rgb
+    values = torch.from_numpy(given / np.float32(255) if eight_bit else rgb).permute(2, 0, 1)
+    found = color.lab_of_picture(given)
+    assert found.dtype == np.float32 and found.flags.c_contiguous
+    assert np.abs(found - color.lab_from_rgb(values).numpy()).max() < 2e-4
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.float32])
+def test_a_colour_has_one_lab_wherever_it_lies(kind: type) -> None:
+    colours = np.random.default_rng(2).integers(0, 256, (5, 3)).astype(np.uint8)
+    where = np.random.default_rng(3).integers(0, 5, (7, 45))
+    picture = colours[where] if kind is np.uint8 else colours[where] / np.float32(255)
+    lab = color.lab_of_picture(picture)
+    assert all((np.ptp(lab[:, where == one], axis=1) == 0).all() for one in range(5))
+
+
 def test_lab_has_finite_gradients_everywhere_and_takes_batches() -> None:
     rgb = torch.zeros(2, 3, 4, 5)
     rgb[1] = torch.rand(3, 4, 5)

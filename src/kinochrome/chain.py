@@ -170,6 +170,7 @@ def colour_shot(
     kept: dict[int, Handover] = {}
     for number, piece in enumerate(pieces):
         after = bring_back(pieces, number, placed, lambda back, following: run_piece(back, None, following), kept)
+        kept.pop(number, None)
         outcome = run_piece(piece, before, after)
         before = Handover(boundary=outcome.boundary(-1), carried=outcome.carried)
         yield from outcome.said[-1][piece.overlap :]

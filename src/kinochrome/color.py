@@ -59,6 +59,45 @@ def lab_from_rgb(rgb: torch.Tensor) -> torch.Tensor:
     return _lab_from_xyz(_mixed(matrix, _decode_srgb(rgb)))
 
 
+def lab_of_picture(rgb: np.ndarray) -> np.ndarray:
+    """CIELAB (3, h, w) float32 of sRGB (h, w, 3), uint8 or float32 0..1: `lab_from_rgb` within 2e-4 in half its time.
+
+    Not differentiable. A colour's values do not depend on where in the picture it lies.
+    """
+    red, green, blue = cv2.split(cv2.LUT(rgb, _light_of_codes()) if rgb.dtype == np.uint8 else _light(rgb))
+    # Not `cv2.transform`, which rounds the last pixels of a row another way than the others.
+    matrix = (np.array(_XYZ_FROM_SRGB) / np.array(_WHITE)[:, None]).astype(np.float32)
+    x, y, z = (_root(r * red + g * green + b * blue) for r, g, b in matrix)
+    lab = np.empty((3, *rgb.shape[:2]), np.float32)
+    np.multiply(y, 116, out=lab[0])
+    lab[0] -= 16
+    np.multiply(np.subtract(x, y, out=x), 500, out=lab[1])
+    np.multiply(np.subtract(y, z, out=z), 200, out=lab[2])
+    return lab
+
+
+def _root(xyz: np.ndarray) -> np.ndarray:
+    """The cube root that `_lab_from_xyz` takes, straight below its limit."""
+    limit = np.float32(_CUBE)
+    root = np.cbrt(np.maximum(xyz, limit))
+    root += np.minimum(xyz - limit, 0) * np.float32(841 / 108)
+    return root
+
+
+def _light(rgb: np.ndarray) -> np.ndarray:
+    """Linear light of sRGB."""
+    bent = np.maximum(rgb, np.float32(0.04045))
+    light = np.power((bent + np.float32(0.055)) * np.float32(1 / 1.055), np.float32(2.4))
+    light += (rgb - bent) * np.float32(1 / 12.92)
+    return light
+
+
+@functools.lru_cache(maxsize=1)
+def _light_of_codes() -> np.ndarray:
+    """Linear light of the 256 codes."""
+    return _decode_srgb(torch.arange(256, dtype=torch.float64) / 255).float().numpy()
+
+
 def rgb_from_lab(lab: torch.Tensor) -> torch.Tensor:
     """sRGB R'G'B' (…, 3, h, w) float32, clipped to 0..1, of CIELAB; differentiable inside the gamut."""
     matrix = torch.linalg.inv(torch.tensor(_XYZ_FROM_SRGB, dtype=torch.float64)) * torch.tensor(_WHITE)

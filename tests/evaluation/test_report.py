@@ -120,7 +120,7 @@ class Outline(HTMLParser):
 
 def test_the_page_is_whole_and_needs_no_network() -> None:
     worst = Worst()
-    worst.see(2, 25.0, Picture(flat(0.5, 0.2, 0.1)), flat(0.1, 0.2, 0.5))
+    worst.see(2, 25.0, Picture(flat(0.5, 0.2, 0.1)), Picture(flat(0.1, 0.2, 0.5)))
     good = Scored({"psnr": 30.0}, [1, 2], {"psnr": [30.0, 25.0]}, {}, worst.jpeg(), worst.index)
     text = page(made_up({**ROWS, "good": good}))
     outline = Outline()
@@ -156,7 +156,7 @@ def test_the_worst_frame_is_kept_as_truth_result_and_error() -> None:
     worst = Worst()
     true = Picture(flat(0.5, 0.5, 0.5))
     for index, (psnr, value) in enumerate([(30.0, 0.4), (20.0, 0.9), (None, 0.0), (25.0, 0.2)]):
-        worst.see(index, psnr, true, flat(value, value, value))
+        worst.see(index, psnr, true, Picture(flat(value, value, value)))
     assert worst.index == 1
     picture = cv2.imdecode(np.frombuffer(worst.jpeg(), np.uint8), cv2.IMREAD_COLOR)
     assert picture.shape == (12, 48, 3)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import sys
+import weakref
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -17,7 +19,7 @@ from kinochrome.evaluation.evaluate import Job, evaluate
 from kinochrome.evaluation.footage import TrueClip, find
 from kinochrome.evaluation.grey import Lstar
 from kinochrome.evaluation.protocols import protocol_of
-from kinochrome.evaluation.rows import CopyRow, MethodRow, check_needs, true_frame
+from kinochrome.evaluation.rows import KEPT, CopyRow, MethodRow, check_needs, true_frame
 from kinochrome.metrics.picture import Picture
 from kinochrome.types import Clip, Painted
 from tests.evaluation.data import write_data
@@ -56,10 +58,24 @@ class Halve(Brush):
             yield Painted(ab / 2, torch.ones(1, *ab.shape[1:]))
 
 
+class Glance(Brush):
+    """Looks at every reference it is shown and remembers what it saw as long as others do."""
+
+    needs, uses = frozenset({"reference"}), frozenset({"reference"})
+    seen: ClassVar[list[weakref.ref]] = []
+
+    def colorize(self, clip: Clip):
+        for one in clip.references:
+            assert one.frame is not None and one.lightness.shape[0] == one.confidence.shape[0] == 1
+            self.seen.append(weakref.ref(one.ab))
+        for _ in range(len(clip)):
+            yield Painted(torch.zeros(2, *clip.lightness.shape[-2:]), torch.ones(clip.lightness.shape[1:]))
+
+
 @pytest.fixture(autouse=True)
-def two_methods(monkeypatch: pytest.MonkeyPatch) -> None:
-    """`brush` and `halve` stand in the table as if they were methods of the program."""
-    for kind in (Brush, Halve):
+def three_methods(monkeypatch: pytest.MonkeyPatch) -> None:
+    """These stand in the table as if they were methods of the program."""
+    for kind in (Brush, Halve, Glance):
         name = kind.__name__.lower()
         module = ModuleType(name)
         setattr(module, kind.__name__, kind)
@@ -104,6 +120,15 @@ def test_drafts_are_what_the_method_before_said(clip: TrueClip, data: Path, tmp_
     at = found.scores["flow,halve"]["bear"]
     assert at.frames["data_fidelity"][at.index.index(3)] == pytest.approx(by_hand, abs=0.01)
     assert found.means["grey"]["data_fidelity"] is None, "no draft stands behind it"
+
+
+def test_given_frames_of_a_long_clip_are_not_all_kept(tmp_path: Path) -> None:
+    (clip,) = find(write_data(tmp_path, {"long": 41}))
+    (task,) = protocol_of("every-2").tasks(41)
+    Glance.seen.clear()
+    for _ in MethodRow("glance", {}, Lstar(), None, "cpu").paints(clip, task):
+        assert len({id(ab) for one in Glance.seen if (ab := one()) is not None}) <= KEPT
+    assert len(Glance.seen) > 41
 
 
 def test_copy_pastes_the_nearest_given_frame(clip: TrueClip) -> None:

@@ -130,3 +130,15 @@ def test_nothing_is_kept_but_the_frame_before() -> None:
         del moment, result
         alive.append(sum(picture() is not None for picture in watched))
     assert max(alive) == alive[2] <= 4
+
+
+@pytest.mark.parametrize("divided", [True, False])
+def test_floats_that_are_8_bit_codes_are_known_as_such(divided: bool) -> None:
+    codes = texture(70, 9)
+    floats = codes / np.float32(255) if divided else codes * np.float32(1 / 255)
+    found = Picture(floats)
+    assert found.eight_bit and (found.codes == codes).all() and (found.truncated == codes).all()
+    between = floats.copy()
+    between[-1, -1, -1] = 100.3 / 255
+    other = Picture(between)
+    assert not other.eight_bit and other.rgb is between

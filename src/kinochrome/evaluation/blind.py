@@ -16,7 +16,7 @@ import numpy as np
 
 from kinochrome import color, video
 from kinochrome.errors import MethodError
-from kinochrome.metrics.picture import Picture
+from kinochrome.metrics.picture import Picture, picture_of
 from kinochrome.project import digest, write_atomically
 from kinochrome.types import VideoInfo
 
@@ -132,7 +132,7 @@ def _write_film(film: Film, path: Path) -> None:
         frames = opened(clip.frames(task.start, task.stop), stack)
         writer = stack.enter_context(video.Writer(path, info, video.encoding_for(path, info)))
         for number, (rgb, paint) in enumerate(zip(frames, paints, strict=True)):
-            writer.write(number, *_planes(paint(Picture(rgb)), info))
+            writer.write(number, *_planes(picture_of(paint(Picture(rgb)), "result").codes, info))
 
 
 def _info(clip: TrueClip, size: Size) -> VideoInfo:
@@ -143,10 +143,9 @@ def _info(clip: TrueClip, size: Size) -> VideoInfo:
     return replace(square, subsampling="420", rate=rate, time_base=1 / rate)
 
 
-def _planes(rgb: np.ndarray, info: VideoInfo) -> tuple[np.ndarray, ...]:
-    """Luma and half-size Cb, Cr."""
-    codes = Picture(rgb).codes[: info.height, : info.width]
-    luma, chroma = color.planes_from_rgb(np.ascontiguousarray(codes))
+def _planes(codes: np.ndarray, info: VideoInfo) -> tuple[np.ndarray, ...]:
+    """Luma and half-size Cb, Cr of R'G'B' codes."""
+    luma, chroma = color.planes_from_rgb(np.ascontiguousarray(codes[: info.height, : info.width]))
     half = luma.shape[1] // 2, luma.shape[0] // 2
     return luma, *(cv2.resize(plane, half, interpolation=cv2.INTER_AREA) for plane in chroma)
 

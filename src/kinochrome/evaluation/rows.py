@@ -6,7 +6,7 @@ import functools
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, cast
 
 import numpy as np
 import torch
@@ -22,11 +22,17 @@ from .protocols import Protocol as Rules
 from .protocols import Task
 from .strokes import drawn, with_strokes
 
-Paint = Callable[[Picture], np.ndarray]
-"""From a true frame to its colour version, R'G'B' (h, w, 3) float32 0..1 or uint8."""
+Frame = np.ndarray | Picture
+"""R'G'B' (h, w, 3) float32 0..1 or uint8, or all that was derived from it, too."""
+Paint = Callable[[Picture], Frame]
+"""From a true frame to its colour version."""
 
 TRUTH_METRICS = ("cdc", "colorfulness", "warp_error")
 """The truth has figures of its own in these and what begins with them; all else compares it with itself."""
+
+
+KEPT = 8
+"""Given frames that are kept at a working size while a clip goes by: those around a piece, in most protocols."""
 
 
 class Row(Protocol):
@@ -59,7 +65,7 @@ class TruthRow(WithoutDraft):
 
     def paints(self, clip: TrueClip, task: Task) -> Iterator[Paint]:
         for _ in range(task.start, task.stop):
-            yield lambda true: true.given
+            yield lambda true: true
 
 
 @dataclass(frozen=True)
@@ -138,9 +144,12 @@ class MethodRow:
         def lightness(size: Size, first: int, last: int) -> torch.Tensor:
             return torch.stack([self.grey.lightness(Picture(rgb), size) for rgb in clip.frames(first, last)])
 
-        @functools.lru_cache(maxsize=2)
+        @functools.lru_cache(maxsize=KEPT)
+        def read(frame: int, size: Size) -> Reference:
+            return self._reference(clip, frame, size)
+
         def references(size: Size) -> list[Reference]:
-            return [self._reference(clip, frame, size) for frame in task.references]
+            return [cast(Reference, _Given(frame, functools.partial(read, frame, size))) for frame in task.references]
 
         longest = min(step.method.longest for step in steps)
         said = chain.colour_shot(steps, Shot(task.start, task.stop), longest, lightness, references)
@@ -157,6 +166,17 @@ class MethodRow:
     def _pasted(self, true: Picture) -> np.ndarray:
         """At a given frame its own colours stand at full size, as in the product."""
         return self.grey.pasted(true, true.lab[1:])
+
+
+class _Given:
+    """A reference whose picture is read when a method looks at it: a long film has more than memory holds."""
+
+    def __init__(self, frame: int, read: Callable[[], Reference]) -> None:
+        self.frame, self._read = frame, read
+
+    lightness = property(lambda self: self._read().lightness)
+    ab = property(lambda self: self._read().ab)
+    confidence = property(lambda self: self._read().confidence)
 
 
 def _ready(rgb: np.ndarray, true: Picture) -> np.ndarray:

@@ -14,12 +14,13 @@ import numpy as np
 
 from kinochrome import metrics
 from kinochrome.errors import KinochromeError
+from kinochrome.metrics.picture import picture_of
 from kinochrome.metrics.score import Moment, Score, Truth
 from kinochrome.project import write_atomically
 
 from .footage import PictureClip, TrueClip
 from .protocols import Task
-from .rows import TRUTH_METRICS, Row, TruthRow
+from .rows import TRUTH_METRICS, Frame, Row, TruthRow
 from .worst import Worst
 
 Figures = dict[str, "float | None"]
@@ -65,7 +66,8 @@ class _Sheet:
     index: list[int] = field(default_factory=list)
     frames: dict[str, list[float | None]] = field(default_factory=dict)
 
-    def add(self, index: int, moment: Moment, result: np.ndarray, draft: np.ndarray | None) -> None:
+    def add(self, index: int, moment: Moment, frame: Frame, draft: Frame | None) -> None:
+        result = picture_of(frame, f"result's frame {moment.index}")
         figures = self.score.add(moment, result, draft)
         self.index.append(index)
         for name, figure in figures.items():

@@ -22,12 +22,12 @@ class Worst:
         self._psnr = np.inf
         self._picture = np.empty(0)
 
-    def see(self, index: int, psnr: float | None, true: Picture, result: np.ndarray) -> None:
+    def see(self, index: int, psnr: float | None, true: Picture, result: Picture) -> None:
         """One frame; None is a perfect one, or one that is not compared."""
         if psnr is None or psnr >= self._psnr:
             return
         self.index, self._psnr = index, psnr
-        self._picture = beside(true.codes, Picture(result).codes)
+        self._picture = beside(true.codes, result.codes)
 
     def jpeg(self) -> bytes:
         """Of the frame that was kept; empty where there was none."""

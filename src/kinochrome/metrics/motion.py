@@ -8,7 +8,6 @@ from functools import cached_property
 import cv2
 import numpy as np
 
-from kinochrome import flow
 from kinochrome.errors import MethodError
 
 from .picture import Picture
@@ -62,39 +61,49 @@ class Motion:
     def backward(self) -> np.ndarray:
         return self._estimate(self._second, self._first)
 
+    def along(self, image: np.ndarray) -> np.ndarray:
+        """An image of the second frame, seen from where the motion starts, bilinear; at its edge it goes on."""
+        return cv2.remap(image, *self._arrival, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+
+    @cached_property
+    def _arrival(self) -> tuple[np.ndarray, np.ndarray]:
+        """x and y in the second frame where each pixel of the first one arrives."""
+        height, width = self.forward.shape[:2]
+        x, y = cv2.split(self.forward)
+        x += np.arange(width, dtype=np.float32)
+        y += np.arange(height, dtype=np.float32)[:, None]
+        return x, y
+
     @cached_property
     def clear(self) -> np.ndarray:
         """(h, w) uint8, 1 where the first frame's pixel is seen in the second and lies on no motion boundary."""
-        counter = flow.warp(self.backward, self.forward)
-        return agreeing(self.forward, counter) & moving_as_one(self.forward)
+        return agreeing(self.forward, self.along(self.backward)) & moving_as_one(self.forward)
 
     @cached_property
     def seen(self) -> np.ndarray:
         """(h, w) uint8: `clear` where, besides, the motion does not lead out of the picture."""
         height, width = self.forward.shape[:2]
-        x, y = cv2.split(self.forward)
-        x += np.arange(width, dtype=np.float32)
-        y += np.arange(height, dtype=np.float32)[:, None]
+        x, y = self._arrival
         return self.clear & cv2.inRange(x, 0, width - 1) & cv2.inRange(y, 0, height - 1)
 
 
 def agreeing(there: np.ndarray, back: np.ndarray) -> np.ndarray:
     """(h, w) uint8: where `back` undoes `there`, but for 0.5 and a hundredth of their squared lengths."""
-    return _at_most(_squared(there + back), _squared(there) + _squared(back), 0.5)
+    x, y = cv2.split(there)
+    back_x, back_y = cv2.split(back)
+    lengths = x * x + y * y + (back_x * back_x + back_y * back_y)
+    return _at_most(np.square(x + back_x) + np.square(y + back_y), lengths, 0.5)
 
 
 def moving_as_one(motion: np.ndarray) -> np.ndarray:
     """(h, w) uint8: where the motion differs little from that to the right and below."""
-    change = np.zeros(motion.shape[:2], np.float32)
-    change[:, :-1] += _squared(motion[:, :-1] - motion[:, 1:])
-    change[:-1] += _squared(motion[:-1] - motion[1:])
-    return _at_most(change, _squared(motion), 0.002)
+    x, y = cv2.split(motion)
+    change = np.zeros_like(x)
+    for axis in (x, y):
+        change[:, :-1] += np.square(axis[:, :-1] - axis[:, 1:])
+        change[:-1] += np.square(axis[:-1] - axis[1:])
+    return _at_most(change, x * x + y * y, 0.002)
 
 
 def _at_most(left: np.ndarray, right: np.ndarray, slack: float) -> np.ndarray:
     return (left <= right * np.float32(0.01) + np.float32(slack)).view(np.uint8)
-
-
-def _squared(vectors: np.ndarray) -> np.ndarray:
-    x, y = cv2.split(vectors)
-    return x * x + y * y

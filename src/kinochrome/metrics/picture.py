@@ -6,7 +6,6 @@ from functools import cached_property
 
 import cv2
 import numpy as np
-import torch
 
 from kinochrome import color
 from kinochrome.errors import VideoError
@@ -21,8 +20,10 @@ class Picture:
             raise VideoError(f"The {name} is {rgb.dtype} {rgb.shape}; give uint8 or float32 of (height, width, 3).")
         if rgb.dtype == np.float32 and not cv2.checkRange(rgb, minVal=0, maxVal=1 + 1e-6)[0]:
             raise VideoError(f"The {name} has values that are not within 0..1; look at the program that made it.")
-        self.given = rgb
-        self.eight_bit = rgb.dtype == np.uint8
+        codes = _codes_behind(rgb) if rgb.dtype == np.float32 else rgb
+        self.given = rgb if codes is None else codes
+        """As it came, or, of floats that are nothing but 8-bit codes divided by 255, those codes."""
+        self.eight_bit = codes is not None
 
     @cached_property
     def rgb(self) -> np.ndarray:
@@ -48,7 +49,7 @@ class Picture:
     @cached_property
     def lab(self) -> np.ndarray:
         """CIELAB planes (3, h, w), float32."""
-        return color.lab_from_rgb(torch.from_numpy(np.stack(cv2.split(self.rgb)))).numpy()
+        return color.lab_of_picture(self.given)
 
     @cached_property
     def ab(self) -> np.ndarray:
@@ -69,5 +70,19 @@ class Picture:
         return planes if self.eight_bit else planes * np.float32(255)
 
 
+def picture_of(frame: np.ndarray | Picture, name: str) -> Picture:
+    """The frame itself where it is a picture already."""
+    return frame if isinstance(frame, Picture) else Picture(frame, name)
+
+
 def _normal(codes: np.ndarray) -> np.ndarray:
     return np.multiply(codes, np.float32(1 / 255), dtype=np.float32)
+
+
+def _codes_behind(rgb: np.ndarray) -> np.ndarray | None:
+    """The 8-bit codes that float values were made from; None where there are none. Codes are quicker to work with."""
+    for some in (rgb[::64], rgb):  # a few rows tell most pictures
+        codes = cv2.convertScaleAbs(some, alpha=255)
+        if cv2.norm(_normal(codes), some, cv2.NORM_INF) > 1e-6:
+            return None
+    return codes

@@ -20,12 +20,11 @@ from functools import cached_property
 import cv2
 import numpy as np
 
-from kinochrome import flow
 from kinochrome.errors import MethodError, VideoError
 
 from . import load
 from .motion import Estimate, Motion, estimate_by
-from .picture import Picture
+from .picture import Picture, picture_of
 
 
 @dataclass(frozen=True)
@@ -91,7 +90,8 @@ class Pair:
 
     def _drift(self, kind: str) -> np.ndarray:
         assert self.motion is not None
-        return flow.warp(getattr(self.result, kind), self.motion.forward) - getattr(self.before, kind)
+        change = self.motion.along(getattr(self.result, kind))
+        return np.subtract(change, getattr(self.before, kind), out=change)
 
 
 class Truth:
@@ -123,7 +123,7 @@ class Score:
         self, moment: Moment, result: np.ndarray | Picture, draft: np.ndarray | Picture | None = None
     ) -> dict[str, float | None]:
         """Each metric's figure for this frame; None where it is undefined or infinite."""
-        pair = self._pair(moment, _picture(result, f"result's frame {moment.index}"), draft)
+        pair = self._pair(moment, picture_of(result, f"result's frame {moment.index}"), draft)
         self._last = moment.index, pair.result
         return {name: metric.add(pair) for name, metric in self.metrics.items()}
 
@@ -137,14 +137,10 @@ class Score:
             for name, metric in self.metrics.items():
                 if "draft" in metric.needs:
                     raise MethodError(f"{name} compares a result with its draft, and there is none: leave {name} out.")
-        drafted = None if draft is None else _picture(draft, f"draft's frame {moment.index}")
+        drafted = None if draft is None else picture_of(draft, f"draft's frame {moment.index}")
         before = self._last[1] if self._last and self._last[0] == moment.index - 1 else None
         own = Motion(before, result, self._estimate) if before else None
         return Pair(moment, result, before, drafted, own)
-
-
-def _picture(given: np.ndarray | Picture, name: str) -> Picture:
-    return given if isinstance(given, Picture) else Picture(given, name)
 
 
 def _check_size(picture: Picture, other: Picture, name: str, other_name: str) -> None:

@@ -7,8 +7,6 @@ from typing import ClassVar
 import cv2
 import numpy as np
 
-from kinochrome import flow
-
 from .metric import Metric
 from .motion import Motion, agreeing, moving_as_one
 from .score import Pair
@@ -71,7 +69,8 @@ class WarpErrorVcgan(Metric):
         if motion is None or pair.before is None:
             return None
         clear = agreeing(motion.forward, motion.backward) & moving_as_one(motion.backward)
-        change = flow.warp(pair.before.quantised, motion.forward) - pair.result.quantised
+        change = motion.along(pair.before.quantised)
+        change -= pair.result.quantised
         mean = _mean_square(change, clear)
         return None if mean is None else 3 * mean
 
