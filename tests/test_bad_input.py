@@ -268,6 +268,22 @@ def test_options(refused: Callable[..., None], words: tuple[str, ...], code: int
     refused(code, "film.mkv", "colour.mkv", *words, *STILL, says=says)
 
 
+@pytest.mark.parametrize(
+    ("words", "code", "says"),
+    [
+        (("", "colour.mkv", *STILL), 3, ("The source is empty", "{folder}")),
+        (("film.mkv", "", *STILL, "--overwrite"), 3, ("The target is empty",)),
+        (("film.mkv", "colour.mkv", "--reference", ""), 4, ("--reference", "names no picture")),
+        (("film.mkv", "colour.mkv", "--reference", "@0"), 4, ("--reference '@0' names no picture",)),
+    ],
+)
+def test_an_empty_name(
+    refused: Callable[..., None], folder: Path, words: tuple[str, ...], code: int, says: tuple[str, ...]
+) -> None:
+    """What an unset variable leaves behind; a path of nothing is the working folder."""
+    refused(code, *words, says=tuple(text.format(folder=folder) for text in says))
+
+
 def test_a_film_too_small_for_the_encoder(refused: Callable[..., None], folder: Path) -> None:
     make_film(folder / "dot.mkv", grey_planes(2, (2, 2)))
     refused(3, "dot.mkv", "colour.mkv", *STILL, says=("2x2",))
@@ -277,7 +293,13 @@ def test_a_film_too_small_for_the_encoder(refused: Callable[..., None], folder: 
 def test_a_damaged_project(run: Run, folder: Path, content: bytes) -> None:
     (folder / "work").mkdir()
     (folder / "work" / "project.json").write_bytes(content)
-    code, said = run("colorize", "film.mkv", "colour.mkv", *STILL, "--project", "work")
+    words = ("colorize", "film.mkv", "colour.mkv", *STILL, "--project", "work")
+    for more in ((), ("--fresh",)):
+        code, said = run(*words, *more)
+        assert code == 7 and "another program" in said and "--fresh" not in said
+        assert (folder / "work" / "project.json").read_bytes() == content
+    (folder / "work" / "scan.npz").write_bytes(b"")  # a trace of this program
+    code, said = run(*words)
     assert code == 7 and "project.json" in said and "--fresh" in said
     assert not (folder / "colour.mkv").exists()
 

@@ -50,9 +50,22 @@ def test_a_newer_project_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"version": 1}', '{"version": "x"}'])
 def test_a_damaged_project_is_named(tmp_path: Path, text: str) -> None:
-    (tmp_path / "project.json").write_text(text)
-    with pytest.raises(ProjectError, match=r"project\.json.*--fresh"):
-        project.load(tmp_path)
+    named, begun, foreign = tmp_path / "film.mkv.kinochrome", tmp_path / "begun", tmp_path / "foreign"
+    for folder in (named, begun, foreign):
+        folder.mkdir()
+        (folder / "project.json").write_text(text)
+    (begun / "scan.npz").write_bytes(b"")
+    for folder in (named, begun):
+        with pytest.raises(ProjectError, match=r"project\.json.*--fresh"):
+            project.load(folder)
+        project.open_folder(folder, a_project(), fresh=True)
+        assert project.load(folder) == a_project()
+    for fresh in (False, True):
+        with pytest.raises(ProjectError, match="another program") as caught:
+            project.open_folder(foreign, a_project(), fresh)
+        assert "fresh" not in str(caught.value)
+    assert [path.name for path in foreign.iterdir()] == ["project.json"]
+    assert (foreign / "project.json").read_text() == text
 
 
 def test_a_folder_of_another_film_is_refused_unless_fresh(tmp_path: Path) -> None:
@@ -118,6 +131,19 @@ def test_a_time_is_said_as_it_was_given(seconds: int, micro: int) -> None:
 )
 def test_references_are_read_as_written(text: str, hint: ReferenceHint) -> None:
     assert project.parse_reference(text) == [hint]
+
+
+@pytest.mark.parametrize("text", ["", "@12", "@shot:3"])
+def test_a_reference_without_a_name(text: str) -> None:
+    with pytest.raises(HintError, match="names no picture"):
+        project.parse_reference(text)
+
+
+@pytest.mark.parametrize(
+    ("count", "words"), [(0, "0 MB"), (39_600_000, "40 MB"), (1_000_000_000, "1.0 GB"), (2_540_000_000, "2.5 GB")]
+)
+def test_room_is_told_in_a_unit_that_shows_it(count: int, words: str) -> None:
+    assert project.bytes_in_words(count) == words
 
 
 def test_a_misspelt_place_is_an_error_that_teaches(tmp_path: Path) -> None:

@@ -356,7 +356,7 @@ REFUSED = [
     ({"name": "source.mkv", "subtitles": "subrip"}, "a.mp4", r"subtitle stream 2 \(srt, eng\).*ending in \.mkv"),
     ({"name": "source.mkv", "attachment": True}, "a.mov", r"attachment stream 2 \(letters\.ttf\).*\.mkv"),
     ({"name": "source.mov", "codec": "libx264", "timecode": "01:00:00:00"}, "a.mkv", r"timecode.*\.mov"),
-    ({"name": "source.mkv", "aspect": None, "sound": False}, "a.mxf", "dnxhd does not take 64x48"),
+    ({"name": "source.mkv", "aspect": None, "sound": False}, "a.mxf", "dnxhr writes 256x120 and larger"),
 ]
 
 
@@ -385,6 +385,9 @@ def test_variable_rate_is_refused_for_mxf_and_noted_for_raw_video(tmp_path: Path
         check_streams(info, encoding_for(tmp_path / "a.mxf", info), scanned(info))
     (note,) = check_streams(info, encoding_for(tmp_path / "a.y4m", info), scanned(info))
     assert "25 a second" in note
+    counting = encoding_for(tmp_path / "a.mp4", info, options={"codec": "mpeg2video"})
+    with pytest.raises(VideoError, match=r"fixed rate.*mpeg2video cannot write"):
+        check_streams(info, counting, scanned(info))
 
 
 def test_mxf_film(tmp_path: Path) -> None:

@@ -327,6 +327,9 @@ REFUSED = [
     ("a.mpv", {}, r"Did you mean \.m"),
     ("a.mp4", {"preset": "wbe"}, "Did you mean web"),
     ("a.mp4", {"preset": "prores"}, r"\.mov.*or take preset web"),
+    ("a.mkv", {"preset": "dnxhr"}, r"Name the target \.mxf or \.mov, or take preset .*archive"),
+    ("a.mxf", {}, r"dnxhr writes 256x120 and larger; .* is 64x48\. Take --preset prores for"),
+    ("a.mov", {"preset": "dnxhr"}, r"dnxhr writes 256x120 and larger.*--preset web or .*prores"),
     ("a.mp4", {"options": {"crff": "3"}}, "Did you mean crf"),
     ("a.mp4", {"options": {"qqqq": "3"}}, "It has: .*crf"),
     ("a.mp4", {"options": {"codec": "libx246"}}, "Did you mean libx26"),
@@ -350,9 +353,18 @@ def test_what_is_unknown_is_refused_with_what_is_known(tmp_path: Path, name: str
 def test_an_option_value_that_the_encoder_refuses_is_found_before_work(tmp_path: Path) -> None:
     film.make_film(tmp_path / "film.mkv", film.grey_planes(2, SIZE))
     info = replace(BASE, path=tmp_path / "film.mkv")
-    for name, options in (("a.mp4", {"crf": "much"}), ("a.mxf", {}), ("%d.png", {"compression_level": "x"})):
+    for name, options in (("a.mp4", {"crf": "much"}), ("%d.png", {"compression_level": "x"})):
         with pytest.raises(VideoError, match=r"64x48.*another --preset"):
             check_streams(info, encoding_for(tmp_path / name, info, options=options))
+
+
+@pytest.mark.parametrize("rate", [Fraction(25), Fraction(30000, 1001)])
+def test_an_encoder_that_counts_frames_takes_any_time_base(tmp_path: Path, rate: Fraction) -> None:
+    """MPEG-2 knows a few rates alone, and MP4 a time base of 1/12800."""
+    info = replace(BASE, rate=rate, time_base=1 / (rate * 512))
+    encoding = encoding_for(tmp_path / "a.mp4", info, options={"codec": "mpeg2video"})
+    write(encoding.target, info, encoding, planes_for(encoding, info), [512 * index for index in range(5)])
+    assert read(encoding.target)[0] == [index / rate for index in range(5)]
 
 
 def test_options_reach_the_encoder(tmp_path: Path) -> None:
@@ -370,7 +382,7 @@ def test_every_suffix_and_preset_is_described(tmp_path: Path) -> None:
         assert preset in PRESETS and len(PRESETS[preset]) > 10
         if suffix not in ("-",) and suffix != ".exr":
             name = f"%d{suffix}" if suffix in (".png", ".tif", ".tiff", ".jpg", ".jpeg", ".dpx") else f"a{suffix}"
-            assert encoding_for(tmp_path / name, BASE).preset == preset
+            assert encoding_for(tmp_path / name, replace(BASE, width=256, height=128)).preset == preset
     assert encoding_for("-", BASE).kind == "y4m"
     assert encoding_for(tmp_path / "folder", BASE, "tiff").target.name == "%06d.tif"
 

@@ -61,6 +61,12 @@ def _held(job: Job) -> Iterator[Job]:
 
 def check_places(job: Job) -> None:
     """The source is there, the targets may be written, and nothing that a person gave is written over."""
+    for what, path in {"source": job.source, "target": job.target}.items():
+        if path == Path():
+            raise VideoError(
+                f"The {what} is empty (an unset variable?), or is the working folder. Name a film; or, if the pictures "
+                f"in this folder are meant, write {Path.cwd()}."
+            )
     if not _is_there(job.source):
         raise VideoError(f"{job.source} does not exist. Check the path; it is looked for from {Path.cwd()}.")
     given = [job.source, *([job.shots] if job.shots else [])]

@@ -75,6 +75,7 @@ def load(folder: Path) -> Project | None:
     path = folder / "project.json"
     if not path.exists():
         return None
+    _check_is_ours(folder)
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
         version = int(data["version"])
@@ -96,9 +97,27 @@ def load(folder: Path) -> Project | None:
         raise ProjectError(f"{path} is damaged ({error}). Start anew with --fresh.") from error
 
 
+def _check_is_ours(folder: Path) -> None:
+    """A `project.json` of another program is refused, whatever was asked: it would be written over."""
+    path = folder / "project.json"
+    # Of a damaged one, its place tells: a folder of our name, or our other files beside it.
+    if not path.exists() or folder.suffix == ".kinochrome" or (folder / "scan.npz").exists() or segment_files(folder):
+        return
+    try:
+        words = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:
+        words = None
+    if not isinstance(words, dict) or not {"version", "fingerprint", "method"} <= words.keys():
+        raise ProjectError(
+            f"{path} is not a project of Kinochrome; it belongs to another program and is never touched. "
+            "Name another folder with --project."
+        )
+
+
 def open_folder(folder: Path, project: Project, fresh: bool) -> None:
     """Makes the folder ready for this project; a folder of another film is refused."""
     folder.mkdir(parents=True, exist_ok=True)
+    _check_is_ours(folder)
     old = None if fresh else load(folder)
     if old is not None and old.fingerprint != project.fingerprint:
         raise ProjectError(
@@ -184,6 +203,11 @@ def write_atomically(path: Path, content: bytes) -> None:
         partial.unlink(missing_ok=True)
 
 
+def bytes_in_words(count: int) -> str:
+    """`2.5 GB`, or `40 MB` where gigabytes would say 0.0."""
+    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.0f} MB"
+
+
 def size_of(path: Path) -> int:
     """Bytes of a file, or of all files in a folder; 0 where nothing is."""
     if path.is_dir():
@@ -219,6 +243,8 @@ def file_digest(path: Path) -> str:
 def parse_reference(text: str) -> list[ReferenceHint]:
     """`PICTURE`, `PICTURE@FRAME`, `PICTURE@HH:MM:SS`, `PICTURE@shot:N`, or a folder of stills named by frame number."""
     name, at, where = text.rpartition("@")
+    if not text or (at and not name):
+        raise HintError(f"--reference '{text}' names no picture. Write a file's name: still.png, or still.png@120.")
     if not at or not re.fullmatch(r"\d+|shot:\d+|(\d+:)?\d+:\d+(\.\d+)?", where):
         if at and not Path(text).exists() and Path(name).exists():
             raise HintError(

@@ -49,6 +49,8 @@ class Preset:
     subsamplings: tuple[Subsampling, ...]
     """What it keeps of the source's chroma layout; the first serves every other source."""
     options: dict[str, str] = field(default_factory=dict)
+    smallest: tuple[int, int] = (1, 1)
+    """Width and height below which the encoder refuses."""
 
 
 _ARCHIVE_OPTIONS = {"level": "3", "slices": "16", "slicecrc": "1", "context": "1", "g": "1"}
@@ -106,10 +108,11 @@ _TABLE = {
     "dnxhr": Preset(
         "Avid DNxHR HQX, 4:2:2, 10 bit, 256x120 and larger: for editing",
         "dnxhd",
-        (".mxf", ".mov", ".mkv"),
+        (".mxf", ".mov"),
         (10,),
         ("422",),
         {"profile": "dnxhr_hqx"},
+        smallest=(256, 120),
     ),
     "png": Preset("PNG pictures, 8 or 16 bit", "png", (".png",), (8, 16), ("444",), {"compression_level": "4"}),
     "tiff": Preset(
@@ -198,6 +201,8 @@ def encoding_for(
     if kind in ("y4m", "pictures", "picture") and codec != chosen.codec:
         raise MethodError(f"The encoder of {suffix} targets cannot be changed; leave codec={codec} out.")
     encoder = find_encoder(codec)
+    if codec == chosen.codec:
+        _check_size(name, suffix, path, info)
     depth, subsampling = _depth(chosen, info), _subsampling(chosen, info)
     if kind in ("pictures", "picture"):
         pixel_format = _PICTURE_FORMATS[codec][depth]
@@ -310,6 +315,17 @@ def _preset_name(suffix: str, preset: str | None, target: Path) -> str:
             f"{' or '.join(_TABLE[preset].suffixes)}, or take preset {' or '.join(fitting)}."
         )
     return preset
+
+
+def _check_size(name: str, suffix: str, target: Path, info: VideoInfo) -> None:
+    """The film is large enough for the preset's encoder."""
+    width, height = _TABLE[name].smallest
+    if info.width < width or info.height < height:
+        fitting = [other for other, known in _TABLE.items() if suffix in known.suffixes and other != name]
+        raise VideoError(
+            f"Preset {name} writes {width}x{height} and larger; {info.path} is {info.width}x{info.height}. Take "
+            f"--preset {' or '.join(fitting)} for {target}."
+        )
 
 
 def _depth(preset: Preset, info: VideoInfo) -> int:

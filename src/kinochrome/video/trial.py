@@ -12,7 +12,7 @@ from ..errors import VideoError
 from ..types import Encoding, FrameTable, VideoInfo
 from .companions import Companions, Cut, describe, is_timecode_track, open_output
 from .presets import CONTAINERS, DEFAULTS, encoding_for
-from .write import FrameMaker, last_packets, open_picture_encoder, open_stream
+from .write import FIXED_RATE, FrameMaker, last_packets, open_picture_encoder, open_stream
 
 
 def check_streams(info: VideoInfo, encoding: Encoding, table: FrameTable | None = None) -> list[str]:
@@ -142,8 +142,8 @@ def _advice(info: VideoInfo, encoding: Encoding, trouble: str) -> str:
 
 
 def _holds_all(info: VideoInfo, suffix: str, companions: Companions) -> bool:
-    encoding = encoding_for(f"trial{suffix}", info)
     try:
+        encoding = encoding_for(f"trial{suffix}", info)
         return _Trial(info, encoding, companions).trouble(companions.streams) is None
     except VideoError:
         return False
@@ -169,8 +169,9 @@ def _left_out(encoding: Encoding, companions: Companions) -> list[str]:
 
 
 def _untimed(info: VideoInfo, encoding: Encoding, table: FrameTable | None) -> list[str]:
-    """MXF and raw video have a fixed rate; pictures are not asked to keep time."""
-    if encoding.format not in ("mxf", "yuv4mpegpipe") or table is None or len(table) < 2:
+    """MXF, raw video and some encoders have a fixed rate; pictures are not asked to keep time."""
+    counted = encoding.format in ("mxf", "yuv4mpegpipe") or encoding.codec in FIXED_RATE
+    if not counted or table is None or len(table) < 2:
         return []
     times = table.pts.astype(np.float64) * float(info.time_base * info.rate)
     if np.abs(times - times[0] - np.arange(len(times))).max() < 0.75:
@@ -178,6 +179,8 @@ def _untimed(info: VideoInfo, encoding: Encoding, table: FrameTable | None) -> l
     text = f"{encoding.target}: the frames of {info.path} do not come at a fixed rate"
     if encoding.format == "mxf":
         raise VideoError(f"{text}, which MXF cannot hold. A target ending in .mkv or .mov can.")
+    if encoding.codec in FIXED_RATE:
+        raise VideoError(f"{text}, which the encoder {encoding.codec} cannot write. Leave codec={encoding.codec} out.")
     return [f"{text}; raw video shows them all at {info.rate} a second."]
 
 

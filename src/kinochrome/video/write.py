@@ -33,6 +33,9 @@ _WAITING_FRAMES = 4
 _LIMITED_ONLY = ("prores", "prores_aw", "prores_ks", "prores_ks_vulkan")
 """Encoders whose stream cannot say "full range"; players take its codes as limited."""
 
+FIXED_RATE = ("mpeg1video", "mpeg2video")
+"""Encoders that count frames and know no finer time."""
+
 Planes = Sequence[np.ndarray]
 
 
@@ -296,7 +299,7 @@ def open_stream(container: Any, info: VideoInfo, encoding: Encoding) -> Any:
     stream = container.add_stream(encoding.codec, rate=info.rate)
     context = stream.codec_context
     _describe(context, info, encoding)
-    context.time_base = info.time_base
+    context.time_base = 1 / info.rate if encoding.codec in FIXED_RATE else info.time_base
     if encoding.codec == "libx265":
         # x265 prints a summary to the terminal by itself; the user's own parameters come after and win.
         given = encoding.options.get("x265-params")
