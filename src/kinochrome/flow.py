@@ -44,6 +44,17 @@ class Motion:
         return np.ascontiguousarray(found[:height, :width])
 
 
+def followed(search: Motion, here: np.ndarray, source: np.ndarray, way: np.ndarray, anew: bool) -> np.ndarray:
+    """The flow from `here` to `source` (lightness), searched near `way`; `anew`: from rest, too, the better a pixel."""
+    pictures = visible(here), visible(source)
+    motion = search.between(*pictures, way)
+    if not anew:
+        return motion
+    bold = search.between(*pictures)
+    better = difference(here, warp(source, bold)) < difference(here, warp(source, motion))
+    return np.where(better[..., None], bold, motion)
+
+
 def visible(lightness: np.ndarray) -> np.ndarray:
     """Lightness 0..100 as the uint8 that `Motion` compares."""
     return np.clip(lightness * 2.55 + 0.5, 0, 255).astype(np.uint8)

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from kinochrome import methods
-from kinochrome.types import Clip, Painted, Reference
+from kinochrome import chain, methods
+from kinochrome.types import Clip, Painted, Reference, Shot
 
 SIZE = (72, 112)
 
@@ -154,3 +154,51 @@ def test_colours_neither_fade_nor_drift():
     assert abs(np.mean(strength[-18:]) - np.mean(strength[:18])) < 0.03 * np.mean(strength[:18])
     errors = error(said, ab[order])
     assert errors[-18:].mean() < errors[:18].mean() + 0.5
+
+
+def away_and_back(stay: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """A camera that rests at view `stay`, goes on until nothing of it is left in view, and comes back to rest there."""
+    lightness, ab = scene(frames=40, step=4)
+    order = [*range(stay), *[stay] * 10, *range(stay, 40), *range(38, stay, -1), *[stay] * 10]
+    return lightness[order], ab[order]
+
+
+def test_what_left_the_view_has_its_first_colours_when_it_returns():
+    lightness, ab = away_and_back(stay=8)
+    said = list(method().colorize(Clip(0, 0, lightness, (reference(lightness[0], ab[0], 0),))))
+    change = (said[-1].ab - said[17].ab).norm(dim=0).mean()
+    assert change < 0.2 * ab.norm(dim=1).mean()
+
+
+def test_what_an_earlier_reference_showed_is_known_after_a_later_one():
+    lightness, ab = away_and_back(stay=0)
+    known = tuple(reference(lightness[frame], ab[frame], frame) for frame in (0, 49))
+    errors = error(list(method().colorize(Clip(0, 0, lightness, known))), ab)
+    assert errors[-1] < 0.2 * float(ab.norm(dim=1).mean())
+
+
+def test_a_later_reference_corrects_what_is_remembered():
+    lightness, ab = scene(frames=10, step=1)
+    order = [*range(10), *range(8, 0, -1)] * 4
+    wrong, right = reference(lightness[0], -ab[0], 0), reference(lightness[0], ab[0], 36)
+    errors = error(list(method().colorize(Clip(0, 0, lightness[order], (wrong, right)))), ab[order])
+    assert errors[36:].max() < 0.2 * float(ab.norm(dim=1).mean())
+
+
+@pytest.mark.parametrize("frames", [(0,), (0, 49)])
+def test_pieces_remember_what_the_whole_remembers(frames):
+    lightness, ab = away_and_back(stay=8)
+    known = tuple(reference(lightness[frame], ab[frame], frame) for frame in frames)
+    whole = method().colorize(Clip(0, 0, lightness, known))
+    step = chain.Step("flow", None, method(), SIZE)
+    shot = Shot(0, len(lightness))
+    pieces = chain.colour_shot((step,), shot, 20, lambda _, first, last: lightness[first:last], lambda _: known)
+    for one, other in zip(whole, pieces, strict=True):
+        assert torch.equal(one.ab, other.ab) and torch.equal(one.confidence, other.confidence)
+
+
+def test_the_memory_that_is_handed_over_is_small():
+    lightness, ab = away_and_back(stay=8)
+    _, carried = drain(Clip(0, 0, lightness, (reference(lightness[0], ab[0], 0),)))
+    assert carried is not None
+    assert 2 <= len(carried["views"]) <= 8 and carried["views"].nbytes <= 8 * 4 * SIZE[0] * SIZE[1]

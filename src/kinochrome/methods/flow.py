@@ -4,7 +4,8 @@ Two sweeps go over the clip, forward and (where a colour source lies later) back
 candidates: the frame before it, warped (the chain), and the last source, warped (direct). The direct flow is searched
 around the composition of all flows since, so it survives long motion, and the source is sampled only once.
 Each pixel takes what its lightness agrees with. What neither explains recalls colours from places of like lightness,
-texture and position. Where both sweeps have been, confidence and distance in time decide.
+texture and position. Some frames passed are remembered, and found again by likeness when the film comes back to them:
+it has what it showed then in its first colours. Where both sweeps have been, confidence and distance in time decide.
 """
 
 from __future__ import annotations
@@ -31,6 +32,12 @@ GUESSED = 0.1
 """Confidence of a recalled colour."""
 ENOUGH = 0.6
 """From here on a place counts as explained."""
+VIEWS = 8
+"""So many past frames are remembered; the oldest make room."""
+NEW, ALIKE = 3.0, 8.0
+"""Mean difference of thumbnails, of 255: a frame is remembered from the one on, and found again below the other."""
+FAVOUR = 10.0
+"""How much more a remembered frame weighs than its confidence: the chain, always a step away, agrees too easily."""
 
 Said = tuple[np.ndarray, np.ndarray]
 """ab (h, w, 2) and confidence (h, w) of a frame."""
@@ -85,6 +92,8 @@ class State:
     motion: np.ndarray
     """From this frame to the source's."""
     cells: Cells = field(repr=False)
+    views: tuple[np.ndarray, ...] = ()
+    """Frames remembered, each uint8 (4, h, w): picture, a and b + 128, confidence * 255."""
 
 
 class Flow:
@@ -181,7 +190,24 @@ class Flow:
             candidates.append(_candidate(look, source.look, source.ab, source.confidence * 0.9, bold))
             better = candidates[2].difference < candidates[1].difference
             motion = np.where(better[..., None], bold, motion)
-        return _state(look, _settle(look, candidates, [source.cells, *recall, state.cells]), source, motion)
+            told = np.maximum(candidates[1].confidence, candidates[2].confidence)
+            candidates += self._recollect(look, state.views, told)
+        said = _settle(look, candidates, [source.cells, *recall, state.cells])
+        views = _remember(state.views, look, said) if anew else state.views
+        return replace(_state(look, said, source, motion), views=views)
+
+    def _recollect(self, look: Look, views: tuple[np.ndarray, ...], told: np.ndarray) -> list[Candidate]:
+        """The most alike frame that is remembered, if it is alike at all; `told`: the source's own confidence here."""
+        view = min(views, key=lambda one: _unlike(one[0], look.picture), default=None)
+        if view is None or _unlike(view[0], look.picture) >= ALIKE:
+            return []
+        picture, *colour, sure = view.astype(np.float32)
+        motion = self._motion.between(look.picture, view[0])
+        past = Look(picture / np.float32(2.55), view[0])
+        candidate = _candidate(look, past, cv2.merge(colour) - 128, sure / np.float32(255), motion)
+        # What was a guess then must not outweigh the source where that shows the place.
+        own, rival = candidate.confidence**4, told**4
+        return [replace(candidate, favour=np.float32(FAVOUR) * own / np.maximum(own + rival, 1e-9))]
 
     def _match(self, photos: list[Source], look: Look, frame: int) -> Source:
         """Colours for a frame from pictures of the same things: by geometry where they share a view, or by likeness."""
@@ -227,6 +253,8 @@ class Candidate:
     difference: np.ndarray
     explained: np.ndarray
     """(h, w), 0..1: 1 where nothing speaks against it."""
+    favour: float | np.ndarray = 1.0
+    """Weighs it, and leaves its confidence as it is."""
 
 
 def _candidate(look: Look, other: Look, ab: np.ndarray, confidence: np.ndarray, motion: np.ndarray) -> Candidate:
@@ -241,7 +269,7 @@ def _candidate(look: Look, other: Look, ab: np.ndarray, confidence: np.ndarray, 
 
 def _settle(look: Look, candidates: list[Candidate], memory: list[Cells], place: float = 1.0) -> Said:
     """Candidates weighed by how the lightness agrees; what none explains is recalled."""
-    weights = [np.exp(np.minimum(c.difference, 40) * -0.5) * (c.confidence + 1e-4) for c in candidates]
+    weights = [np.exp(np.minimum(c.difference, 40) * -0.5) * (c.confidence * c.favour + 1e-4) for c in candidates]
     total = np.add.reduce(weights)
     shares = [weight / total for weight in weights]
     ab = np.add.reduce([c.ab * _both(share) for c, share in zip(candidates, shares, strict=True)])
@@ -306,12 +334,34 @@ def _middle(length: int) -> int:
 def _anchor(state: State | None, source: Source) -> State:
     """The state at a source's own frame: its colours, and where it is unsure what was carried here."""
     ab, confidence = source.ab, source.confidence
+    views: tuple[np.ndarray, ...] = ()
     if state is not None:
         share = confidence / np.maximum(confidence + (1 - confidence) * state.confidence, 1e-6)
         ab = state.ab + _both(share) * (ab - state.ab)
         confidence = np.maximum(confidence, state.confidence)
+        old = state.source
+        views = tuple(view for view in state.views if _unlike(view[0], old.look.picture) >= NEW)
+        views = _remember(views, old.look, (old.ab, old.confidence))
+        # A reference corrects: where it shows a place, what was remembered must not bring the error back.
+        doubt = np.array([1, 1, 1, 4], np.uint8)[:, None, None]
+        views = tuple(view // doubt for view in views if _unlike(view[0], source.look.picture) >= ALIKE)
     motion = np.zeros((*confidence.shape, 2), np.float32)
-    return State(ab, confidence, source, motion, source.cells)
+    return State(ab, confidence, source, motion, source.cells, views)
+
+
+def _remember(views: tuple[np.ndarray, ...], look: Look, said: Said) -> tuple[np.ndarray, ...]:
+    """The views with this one, if it is like none of them. In bytes: they are handed to the next piece."""
+    if any(_unlike(view[0], look.picture) < NEW for view in views):
+        return views
+    planes = np.stack([*cv2.split(said[0] + 128), said[1] * 255])
+    planes = np.clip(planes + 0.5, 0, 255).astype(np.uint8)
+    return (*views, np.concatenate([look.picture[None], planes]))[-VIEWS:]
+
+
+def _unlike(first: np.ndarray, second: np.ndarray) -> float:
+    """Mean difference of two pictures' thumbnails."""
+    small, other = (cv2.resize(picture, (32, 18), interpolation=cv2.INTER_AREA) for picture in (first, second))
+    return cv2.norm(small, other, cv2.NORM_L1) / small.size
 
 
 def _said(state: State | None) -> Said | None:
@@ -395,12 +445,15 @@ def _pack(state: State | None, start: int, way: int) -> dict[str, torch.Tensor] 
     """
     if state is None:
         return None
-    return {
+    packed = {
         "ab": torch.from_numpy(np.ascontiguousarray(state.ab)),
         "confidence": torch.from_numpy(np.ascontiguousarray(state.confidence)),
         "motion": torch.from_numpy(state.motion),
         "source": torch.tensor(start + way * state.source.frame),
     }
+    if state.views:
+        packed["views"] = torch.from_numpy(np.stack(state.views))
+    return packed
 
 
 def _unpack(
@@ -414,4 +467,5 @@ def _unpack(
     if source is None:
         return None
     ab, confidence, motion = (packed[name].numpy() for name in ("ab", "confidence", "motion"))
-    return _state(look, (ab, confidence), source, motion)
+    views = tuple(view.numpy() for view in packed.get("views", ()))
+    return replace(_state(look, (ab, confidence), source, motion), views=views)
