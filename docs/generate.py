@@ -1,4 +1,4 @@
-"""Writes what the documentation can read from the code: docs/cli.md, docs/published.md and the tables of README.md.
+"""Writes what the documentation can read from the code: docs/cli.md, docs/published.md, tables of README.md and others.
 
     python docs/generate.py
     python docs/generate.py demo/contact-sheet.png     (also the picture of the demo, small enough for a page)
@@ -8,9 +8,11 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 import sys
 from collections.abc import Iterator
+from dataclasses import MISSING
 from pathlib import Path
 from typing import Any
 
@@ -23,17 +25,24 @@ from kinochrome.describe import options_of
 from kinochrome.evaluation import published
 from kinochrome.evaluation.data_sets import DATA_SETS
 from kinochrome.methods import METHODS, load
+from kinochrome.methods.kino.network import Shape
+from kinochrome.training import losses
+from kinochrome.training.degrade import Wear
+from kinochrome.training.kino import Lesson
+from kinochrome.training.recipe import Optimizer, Run
 from kinochrome.video.presets import DEFAULTS
 
 ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "docs" / "cli.md"
 PUBLISHED = ROOT / "docs" / "published.md"
 README = ROOT / "README.md"
+TRAINING = ROOT / "docs" / "training.md"
 
 NOT_RUN = {
     "evaluate": "it needs films in true colour, and some metrics need weights",
     "preferences": "it needs what people chose",
     "data check": "it needs a data set",
+    "train": "it needs footage in true colour, and hours",
 }
 """Verbs whose examples want what no test has; the documentation's tests run all others."""
 
@@ -59,6 +68,7 @@ TAIL = """\
 | 5 | an unknown method, preset or option, or a need of the method that nothing meets |
 | 6 | weights that are missing or damaged |
 | 7 | a project folder of another film or of a newer version, or one that another run is using |
+| 8 | a recipe, data or a run of training that cannot go on |
 | 130 | stopped with Ctrl-C; the same command goes on from there |
 
 An error is one sentence or two. `KINOCHROME_DEBUG=1` in the environment shows where in the code it arose.
@@ -95,6 +105,7 @@ summary = kinochrome.colorize(
     "film.mp4",
     "from-python.mp4",
     references=["still.png@0"],
+    method="flow",
     options={"flow.quality": "fast"},
     start="00:00:00",
     stop=0.5,
@@ -247,18 +258,54 @@ def _published_table(table: published.Table, data: str) -> str:
 
 def with_tables(readme: str) -> str:
     """README with its tables of methods and presets as the code has them."""
-    for name, table in (
-        ("methods", _methods_table().replace("](methods/", "](docs/methods/")),
-        ("presets", _presets_table()),
-    ):
+    methods = _methods_table().replace("](methods/", "](docs/methods/")
+    return _filled(readme, {"methods": methods, "presets": _presets_table()})
+
+
+def with_recipe(training: str) -> str:
+    """The page on training with the tables of a recipe, of wear and of losses as the code has them."""
+    tables = {"run": Run, "optimizer": Optimizer, "network": Shape, "lesson": Lesson}
+    recipe = "\n".join(f"`[{name}]`\n\n{_fields_table(kind)}" for name, kind in tables.items())
+    wear = ["| wear | what it is |", "|---|---|", *(f"| `{f.name}` | {_cell(f.text)} |" for f in options_of(Wear)), ""]
+    filled = {"recipe": recipe, "wear": "\n".join(wear), "losses": _losses_table()}
+    return _filled(training, {name: f"\n{table}\n" for name, table in filled.items()})
+
+
+def _fields_table(kind: type) -> str:
+    """A dataclass: what each field is unless said otherwise, and what its docstring says."""
+    rows = ["| key | unless said | what it is |", "|---|---|---|"]
+    for field in options_of(kind):
+        default = field.default
+        if default is MISSING:
+            default = "must be said"
+        else:
+            default = f"`{list(default) if isinstance(default, tuple) else repr(default)}`".replace("'", '"')
+        rows.append(f"| `{field.name}` | {default} | {_cell(field.text)} |")
+    return "\n".join([*rows, ""])
+
+
+def _losses_table() -> str:
+    """Every function that gives a loss, by its first line."""
+    rows = ["| loss | what it gives |", "|---|---|"]
+    for name in losses.__all__:
+        one = getattr(losses, name)
+        if inspect.isfunction(one) and inspect.signature(one).return_annotation == "torch.Tensor":
+            rows.append(f"| `{name}` | {_cell((one.__doc__ or '').partition(chr(10))[0])} |")
+    return "\n".join([*rows, ""])
+
+
+def _filled(page: str, tables: dict[str, str]) -> str:
+    """The page with each table anew between the two comments that bear its name."""
+    for name, table in tables.items():
         start, end = f"<!-- {name}: written by docs/generate.py -->", f"<!-- {name} end -->"
-        readme = re.sub(f"{start}.*?{end}", lambda _, s=start, t=table, e=end: f"{s}\n{t}{e}", readme, flags=re.DOTALL)
-    return readme
+        page = re.sub(f"{start}.*?{end}", lambda _, s=start, t=table, e=end: f"{s}\n{t}{e}", page, flags=re.DOTALL)
+    return page
 
 
 def write() -> None:
-    """All three files, where they have changed."""
+    """All files, where they have changed."""
     for path, text in (
+        (TRAINING, with_recipe(TRAINING.read_text(encoding="utf-8"))),
         (PAGE, page()),
         (PUBLISHED, published_page()),
         (README, with_tables(README.read_text(encoding="utf-8"))),

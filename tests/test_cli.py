@@ -66,7 +66,9 @@ def test_colorize_prints_a_report(scene: Scene, still: Path, tmp_path: Path) -> 
 
 def test_json_events_one_a_line(scene: Scene, still: Path, tmp_path: Path) -> None:
     done = run("colorize", scene.film, tmp_path / "colour.mkv", "--reference", f"{still}@0", "--json")
-    events = [json.loads(line) for line in done.stdout.decode().splitlines()]
+    lines = [json.loads(line) for line in done.stdout.decode().splitlines()]
+    # A slow machine also tells that it is still looking.
+    events = [event for event in lines if event["event"] != "scan"]
     names = [event["event"] for event in events]
     assert names[0] == "plan" and names[-1] == "done" and "join" in names
     assert events[0]["frames"] == 18

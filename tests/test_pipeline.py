@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 
 import kinochrome
-from kinochrome import color, pipeline, plan, project, segments, video
+from kinochrome import color, pipeline, plan, project, segments, video, weights
 from kinochrome.errors import HintError, MethodError, ProjectError, VideoError
+from kinochrome.methods.kino.network import Network, Shape
 from tests.scene import Scene, chroma_error, make_scene
 
 ENCODER = {"pixel_format": "yuv420p"}
@@ -30,7 +31,9 @@ def both_stills(scene: Scene, folder: Path) -> list[str]:
 
 
 def colour(scene: Scene, target: Path, references: list[str], **settings: Any) -> pipeline.Summary:
-    return kinochrome.colorize(scene.film, target, references=references, encoder=ENCODER, **settings)
+    """By the quickest method, unless another is asked for: what is tested here is the way there and back."""
+    settings = {"method": "flow", "references": references, "encoder": ENCODER} | settings
+    return kinochrome.colorize(scene.film, target, **settings)
 
 
 def decoded(film: Path) -> list[tuple[int, list[np.ndarray]]]:
@@ -141,6 +144,18 @@ def test_the_key_holds_whatever_a_segment_depends_on(scene: Scene, tmp_path: Pat
     changed = kinochrome.colorize(scene.film, tmp_path / "c.mkv", **{**settings, **change})
     # A film without colour of its own is the same with and without --recolor.
     assert changed.resumed == (36 if "recolor" in change else 0)
+
+
+def test_other_weights_under_the_same_name_colour_anew(scene: Scene, tmp_path: Path) -> None:
+    shape, own = Shape((8, 8, 8, 8), 8), tmp_path / "own.safetensors"
+    header = weights.Header("kino", {"widths": shape.widths, "key": shape.key}, "-", "-", "-")
+    settings = {"method": "kino", "options": {"kino.weights": str(own)}, "project": tmp_path / "work"}
+    resumed = []
+    for name, is_new in {"a": True, "b": False, "c": True}.items():
+        if is_new:
+            weights.write(own, Network(shape).state_dict(), header)
+        resumed.append(colour(scene, tmp_path / f"{name}.mkv", both_stills(scene, tmp_path), **settings).resumed)
+    assert resumed == [0, 36, 0]
 
 
 def test_a_range_of_the_film(scene: Scene, tmp_path: Path) -> None:

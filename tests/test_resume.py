@@ -28,7 +28,7 @@ main()
 
 def command(scene: Scene, target: Path, stills: list[str]) -> list[str]:
     references = [word for still in stills for word in ("--reference", still)]
-    return [sys.executable, "-c", PROGRAM, "colorize", str(scene.film), str(target), *references]
+    return [sys.executable, "-c", PROGRAM, "colorize", str(scene.film), str(target), "--method", "flow", *references]
 
 
 @pytest.fixture(scope="module")

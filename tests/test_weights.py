@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -310,6 +311,8 @@ def test_safetensors_keep_header_and_tensors(tmp_path: Path) -> None:
     assert all(torch.equal(tensor, state[name]) for name, tensor in weights.read(path).items())
     weights.load(build, path)
     assert [file.name for file in tmp_path.iterdir()] == [path.name]
+    (tmp_path / "any").touch()
+    assert path.stat().st_mode == (tmp_path / "any").stat().st_mode, "whoever may read other files may read this one"
 
 
 def test_headers_of_others_and_of_newer_versions_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -326,3 +329,112 @@ def test_headers_of_others_and_of_newer_versions_are_refused(tmp_path: Path, mon
     (tmp_path / "torn.safetensors").write_bytes(b"\xff" * 20)
     with pytest.raises(WeightsError, match="cannot be read"):
         weights.read_header(tmp_path / "torn.safetensors")
+
+
+# --- Shards ---
+
+TENSORS = {name: torch.arange(float(size)) + size for name, size in (("a", 100), ("b", 300), ("c", 200), ("d", 1))}
+SHARD = 2000
+
+
+def shards_of(folder: Path) -> list[str]:
+    return sorted(file.name for file in folder.iterdir())
+
+
+def same_tensors(found: dict[str, torch.Tensor], wanted: dict[str, torch.Tensor]) -> bool:
+    return list(found) == list(wanted) and all(torch.equal(found[name], wanted[name]) for name in wanted)
+
+
+def test_shards_hold_what_one_file_would_and_none_is_too_large(tmp_path: Path) -> None:
+    path = tmp_path / "net.safetensors"
+    weights.write(path, TENSORS, HEADER, SHARD)
+    assert shards_of(tmp_path) == [f"net-0000{n}-of-00003.safetensors" for n in (1, 2, 3)]
+    assert all(file.stat().st_size <= SHARD for file in tmp_path.iterdir())
+    for named in (path, tmp_path / "net", tmp_path / "net-00001-of-00003.safetensors"):
+        assert same_tensors(weights.read(named), TENSORS)
+        assert weights.read_header(named) == HEADER
+    assert all(weights.read_header(file) == HEADER for file in tmp_path.iterdir()), "each shard tells all"
+
+
+@pytest.mark.parametrize("shard", [4000, 1700, 2111, None])
+def test_shards_of_any_size(tmp_path: Path, shard: int | None) -> None:
+    path = tmp_path / "net.safetensors"
+    weights.write(path, TENSORS, HEADER, shard)
+    assert same_tensors(weights.read(path), TENSORS)
+    assert shard is None or max(file.stat().st_size for file in tmp_path.iterdir()) <= shard
+    if shard in (None, 4000):
+        assert shards_of(tmp_path) == ["net.safetensors"]
+
+
+def test_a_network_is_loaded_from_shards(tmp_path: Path) -> None:
+    state = build().state_dict()
+    weights.write(tmp_path / "net.safetensors", state, HEADER, 700)
+    assert len(shards_of(tmp_path)) > 1
+    network = weights.load(build, tmp_path / "net")
+    assert all(torch.equal(tensor, state[name]) for name, tensor in network.state_dict().items())
+
+
+def test_a_missing_shard_is_named(tmp_path: Path) -> None:
+    weights.write(tmp_path / "net.safetensors", TENSORS, HEADER, SHARD)
+    (tmp_path / "net-00002-of-00003.safetensors").unlink()
+    for named in ("net", "net.safetensors", "net-00001-of-00003.safetensors"):
+        for act in (weights.read, weights.read_header):
+            with pytest.raises(WeightsError, match=r"lacks net-00002-of-00003\.safetensors: net is in 3 shards"):
+                act(tmp_path / named)
+
+
+def test_a_tensor_larger_than_a_shard_is_named(tmp_path: Path) -> None:
+    with pytest.raises(WeightsError, match="the tensor b needs"):
+        weights.write(tmp_path / "net.safetensors", TENSORS, HEADER, 1300)
+    assert shards_of(tmp_path) == []
+
+
+def test_shards_of_different_writings_are_not_mixed(tmp_path: Path) -> None:
+    weights.write(tmp_path / "net.safetensors", TENSORS, HEADER, SHARD)
+    former = (tmp_path / "net-00003-of-00003.safetensors").read_bytes()
+    weights.write(tmp_path / "net.safetensors", TENSORS | {"a": torch.zeros(100)}, HEADER, SHARD)
+    assert not weights.read(tmp_path / "net")["a"].any()
+    (tmp_path / "net-00003-of-00003.safetensors").write_bytes(former)
+    for act in (weights.read, weights.read_header):
+        with pytest.raises(WeightsError, match="not of one writing"):
+            act(tmp_path / "net")
+
+
+def test_what_was_written_before_goes_and_neighbours_stay(tmp_path: Path) -> None:
+    path = tmp_path / "net.safetensors"
+    (tmp_path / "net-work-00001-of-00002.safetensors").write_bytes(b"another's")
+    weights.write(path, TENSORS, HEADER)
+    weights.write(path, TENSORS, HEADER, SHARD)
+    assert not path.exists(), "or it would be read in place of the shards"
+    weights.write(path, {"a": TENSORS["a"], "b": TENSORS["b"], "e": torch.ones(1)}, HEADER, SHARD)
+    expected = ["net-00001-of-00002.safetensors", "net-00002-of-00002.safetensors"]
+    assert shards_of(tmp_path) == [*expected, "net-work-00001-of-00002.safetensors"]
+    weights.write(path, TENSORS, HEADER)
+    assert shards_of(tmp_path) == ["net-work-00001-of-00002.safetensors", path.name]
+    assert same_tensors(weights.read(path), TENSORS)
+
+
+def test_shards_of_two_counts_are_not_guessed_between(tmp_path: Path) -> None:
+    weights.write(tmp_path / "net.safetensors", TENSORS, HEADER, SHARD)
+    (tmp_path / "net-00001-of-00002.safetensors").write_bytes(b"another's")
+    with pytest.raises(WeightsError, match="2 and 3 shards"):
+        weights.read(tmp_path / "net")
+    assert same_tensors(weights.read(tmp_path / "net-00002-of-00003.safetensors"), TENSORS)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no such limit")
+@pytest.mark.parametrize("shard", [None, SHARD])
+def test_a_full_disk_leaves_what_was_there(tmp_path: Path, shard: int | None) -> None:
+    import resource
+
+    path = tmp_path / "net.safetensors"
+    weights.write(path, TENSORS, HEADER, shard)
+    before = {file.name: file.read_bytes() for file in tmp_path.iterdir()}
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (500, hard))
+    try:
+        with pytest.raises(WeightsError, match="cannot be written"):
+            weights.write(path, TENSORS | {"d": torch.zeros(1)}, HEADER, shard)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == before

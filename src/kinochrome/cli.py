@@ -16,11 +16,12 @@ from rich.table import Table
 
 from .errors import KinochromeError, MethodError
 from .evaluation import cli as evaluation
-from .methods import METHODS
+from .methods import DEFAULT, METHODS
+from .training import cli as training
 
 EXIT_CODES = """\b
 Exit codes: 0 done; 1 other errors; 2 wrong usage; 3 film or picture; 4 reference or shot list;
-5 method or option; 6 weights; 7 project folder; 130 stopped with Ctrl-C (run again to go on)."""
+5 method or option; 6 weights; 7 project folder; 8 training; 130 stopped with Ctrl-C (run again to go on)."""
 
 app = typer.Typer(
     name="kinochrome",
@@ -69,7 +70,7 @@ def colorize(
     target: Annotated[Path, typer.Argument(help="A film, frames/%06d.png, one picture, or - for y4m on stdout.")],
     method: Annotated[
         str, typer.Option(help="NAME, or NAME,NAME: each one's output is the next one's draft.")
-    ] = "flow",
+    ] = DEFAULT,
     reference: Annotated[
         list[str] | None,
         typer.Option(
@@ -294,6 +295,7 @@ def doctor() -> None:
 
 evaluate = app.command(rich_help_panel="Measure")(evaluation.evaluate)
 preferences = app.command(rich_help_panel="Measure")(evaluation.preferences)
+train = app.command(rich_help_panel="Train")(training.train)
 data_check = _group("data", "Looks at data sets to measure on.").command("check")(evaluation.check)
 
 

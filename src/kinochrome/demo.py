@@ -16,6 +16,7 @@ from rich.table import Table
 
 from . import color, sheet, video
 from .errors import VideoError
+from .methods import DEFAULT
 from .scenery import SCENES, develop
 from .types import Encoding, FrameTable, Shot, Subsampling, VideoInfo
 
@@ -282,7 +283,7 @@ def _table(made: DemoFilm, scores: list[Score]) -> Table:
     for name, line in (
         ("grey", "no colour"),
         ("copy", "reference's colours left in place"),
-        ("colour", "Kinochrome, method flow"),
+        ("colour", f"Kinochrome, method {DEFAULT}"),
     ):
         groups = [[s for s in counted if shot.start <= s.frame < shot.stop] for shot in made.shots]
         means = [np.mean([getattr(score, name) for score in group]) for group in (*groups, counted)]

@@ -5,7 +5,8 @@
     ├── HintError     (ValueError)    a reference, scribble or shot list that does not fit the film
     ├── MethodError   (ValueError)    an unknown method or option, or a need that nothing meets
     ├── WeightsError  (RuntimeError)  a checkpoint that is missing, damaged or of another architecture
-    └── ProjectError  (RuntimeError)  a project folder of another film or of a newer version
+    ├── ProjectError  (RuntimeError)  a project folder of another film or of a newer version
+    └── TrainingError (RuntimeError)  a recipe, data or run of training that cannot go on
 
 Each text says what happened, where (file, frame, shot) and what to do about it.
 """
@@ -45,3 +46,9 @@ class ProjectError(KinochromeError, RuntimeError):
     """A project folder that belongs to another film or to a newer version."""
 
     exit_code = 7
+
+
+class TrainingError(KinochromeError, RuntimeError):
+    """A recipe, data or run of training that cannot go on."""
+
+    exit_code = 8

@@ -19,6 +19,7 @@ import torch
 
 from . import chain, clips, color, video
 from .errors import HintError, VideoError
+from .methods import DEFAULT
 from .segments import Handover
 from .shots import ShotFinder
 from .types import Clip, Encoding, Frame, Reference, VideoInfo
@@ -35,7 +36,7 @@ def stream(
     frames: Iterable[np.ndarray],
     references: Mapping[int, str | Path | np.ndarray],
     *,
-    method: str = "flow",
+    method: str = DEFAULT,
     options: Mapping[str, str] | None = None,
     device: str = "auto",
     height: int | None = None,

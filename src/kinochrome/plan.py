@@ -24,6 +24,7 @@ from .chain import Step
 from .clips import Piece
 from .errors import MethodError, VideoError
 from .hints import Serving
+from .methods import DEFAULT
 from .types import Encoding, FrameTable, Shot, VideoInfo
 
 Report = Callable[[str, dict[str, Any]], None]
@@ -38,7 +39,7 @@ class Job:
 
     source: Path
     target: Path
-    method: str = "flow"
+    method: str = DEFAULT
     references: tuple[str, ...] = ()
     shots: Path | None = None
     project: Path | None = None
@@ -153,13 +154,13 @@ def prepare(job: Job, report: Report) -> Plan:
     project.save(replace(folder_project, shots=tuple(found)), job.folder)
     serving = hints.assign(hints.place(given, found, table, source), found, finder.thumbnails)
     kept = _within(found, serving, _range(job, table, source))
-    _check_needs(steps, kept, job)
+    notes += _check_needs(steps, kept, job)
 
     cut = [shot for _, shot, _ in kept]
     pieces = clips.split(cut, min(step.method.longest for step in steps))
     film_key = project.digest(
         folder_project.fingerprint, asdict(info), len(table), _encoding_key(encoding), bool(confidence),
-        [(s.name, s.size, asdict(s.options)) for s in steps], job.saturation, _surroundings(job.device),
+        [(s.name, s.size, _options_key(s.options)) for s in steps], job.saturation, _surroundings(job.device),
     )  # fmt: skip
     names = _names(film_key, pieces, kept, digests)
     plan = Plan(
@@ -265,14 +266,21 @@ def _within(
     return [(n, s, v) for (n, _, v), s in zip(kept, clips.without_bad_fades([s for _, s, _ in kept]), strict=True)]
 
 
-def _check_needs(steps: tuple[Step, ...], kept: list[tuple[int, Shot, tuple[Serving, ...]]], job: Job) -> None:
+def _check_needs(steps: tuple[Step, ...], kept: list[tuple[int, Shot, tuple[Serving, ...]]], job: Job) -> list[str]:
+    """An error where a shot lacks what a method needs; a note where the method will have to guess."""
     bare = [str(number) for number, shot, servings in kept if not servings and not shot.colour]
+    if not bare:
+        return []
+    give = f"Colour a still and give it with its frame number: --reference STILL.png@{kept[0][1].start}"
     for step in steps:
-        if "reference" in step.method.needs and bare:
+        if "reference" in step.method.needs:
             raise MethodError(
                 f"The method {step.name} needs a reference, and shot {', '.join(bare)} of {job.source.name} has none. "
-                f"Colour a still and give it with its frame number: --reference STILL.png@{kept[0][1].start}"
+                f"{give}"
             )
+    if "reference" in steps[0].method.uses:
+        return [f"shot {', '.join(bare)}: no reference, so {steps[0].name} guesses the colours. {give}"]
+    return []
 
 
 def _names(
@@ -288,6 +296,13 @@ def _names(
         before = project.digest(film_key, asdict(piece), asdict(shot), given, linked)
         names.append(f"{piece.start:08d}-{before}")
     return names
+
+
+def _options_key(options: Any) -> dict[str, Any]:
+    """A method's options; of those that name a file (weights, say) its content counts, not its name."""
+    given = asdict(options)
+    files = {name: Path(value) for name, value in given.items() if isinstance(value, str) and value}
+    return given | {name: project.file_digest(path) for name, path in files.items() if path.is_file()}
 
 
 def _encoding_key(encoding: Encoding) -> dict[str, Any]:
@@ -316,6 +331,6 @@ def _check_space(plan: Plan) -> None:
         wanted = needed * 2 if len(places) == 1 else needed
         if free < wanted:
             raise VideoError(
-                f"{place} has {free / 1e9:.1f} GB free; about {wanted / 1e9:.1f} GB are needed. "
+                f"{place} has {project.bytes_in_words(free)} free; about {project.bytes_in_words(wanted)} are needed. "
                 "Free some space, or put the project elsewhere with --project."
             )

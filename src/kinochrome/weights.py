@@ -6,10 +6,12 @@ checksum differs.
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import http.client
 import json
 import os
+import re
 import sys
 import urllib.error
 import urllib.request
@@ -257,50 +259,149 @@ class Header:
     """What it was trained on."""
 
 
-def write(path: Path, tensors: Mapping[str, torch.Tensor], header: Header) -> None:
-    """A `.safetensors` file, put in place only when it is whole."""
-    from safetensors.torch import save_file
+def write(path: Path, tensors: Mapping[str, torch.Tensor], header: Header, shard: int | None = None) -> None:
+    """A `.safetensors` file, put in place only when it is whole.
+
+    What is larger than `shard` bytes becomes several: NAME-00001-of-00003.safetensors and so on, none larger, each
+    with the header. What was there under the name is gone then, in one file or in several.
+    """
+    from safetensors.torch import save
 
     words = {key: value if isinstance(value, str) else json.dumps(value) for key, value in asdict(header).items()}
-    part = path.with_name(path.name + ".part")
+    words = {"format": str(FORMAT)} | words
+    groups = [list(tensors)] if shard is None else _groups(path, tensors, shard, words)
+    if len(groups) > 1:
+        words |= {"shards": str(len(groups)), "set": _set_of(tensors, words)}
+    files = [_shard_file(path, number, len(groups)) for number in range(1, len(groups) + 1)]
+    parts = [file.with_name(file.name + ".part") for file in files]
     try:
-        save_file(
-            {name: tensor.contiguous() for name, tensor in tensors.items()}, part, {"format": str(FORMAT)} | words
-        )
-        part.replace(path)
+        for names, part in zip(groups, parts, strict=True):
+            # `save_file` would make one that nobody else may read.
+            part.write_bytes(save({name: tensors[name].contiguous() for name in names}, words))
+        for part, file in zip(parts, files, strict=True):
+            part.replace(file)
+        for former in {path, *_shards_of(path.parent, path.stem)} - set(files):
+            former.unlink(missing_ok=True)
+    except OSError as error:
+        raise WeightsError(f"{path} cannot be written: {error}. Make room, or write to another folder.") from error
     finally:
-        part.unlink(missing_ok=True)
+        for part in parts:
+            part.unlink(missing_ok=True)
 
 
-def read_header(path: Path) -> Header:
-    """What a `.safetensors` file of ours says of itself, without reading its tensors."""
+# --- Shards: one network in several files ---
+
+_SHARD = re.compile(r"(.+)-(\d{5})-of-(\d{5})\.safetensors")
+
+
+def _shard_file(path: Path, number: int, count: int) -> Path:
+    return path if count == 1 else path.with_name(f"{path.stem}-{number:05d}-of-{count:05d}.safetensors")
+
+
+def _groups(path: Path, tensors: Mapping[str, torch.Tensor], shard: int, words: Mapping[str, str]) -> list[list[str]]:
+    """Names for each file, in order, so that none gets larger than `shard` bytes."""
+    # A file begins with its length and its words; "shards" and "set" may come to them, and spaces to the next 8 bytes.
+    begin = 8 + 8 + len(json.dumps({"__metadata__": dict(words)})) + 128
+    groups: list[list[str]] = []
+    size = shard
+    for name, tensor in tensors.items():
+        line = {"dtype": str(tensor.dtype), "shape": list(tensor.shape), "data_offsets": [1 << 50, 1 << 50]}
+        needs = tensor.numel() * tensor.element_size() + len(json.dumps({name: line}))
+        if begin + needs > shard:
+            raise WeightsError(
+                f"{path}: the tensor {name} needs {begin + needs} bytes with its header, and a shard has {shard}. "
+                "Allow larger shards."
+            )
+        if size + needs > shard:
+            groups.append([])
+            size = begin
+        groups[-1].append(name)
+        size += needs
+    return groups or [[]]
+
+
+def _set_of(tensors: Mapping[str, torch.Tensor], words: Mapping[str, str]) -> str:
+    """What tells the shards of one writing from those of another."""
+    import torch
+
+    digest = hashlib.sha256(json.dumps(dict(words)).encode())
+    for name, tensor in tensors.items():
+        digest.update(name.encode())
+        digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
+    return digest.hexdigest()[:16]
+
+
+def _shards_of(folder: Path, stem: str) -> list[Path]:
+    """Every shard in a folder that bears this name, of whatever count."""
+    found = ((file, _SHARD.fullmatch(file.name)) for file in folder.glob(f"{glob.escape(stem)}-*-of-*.safetensors"))
+    return [file for file, match in found if match and match[1] == stem]
+
+
+def _files(path: Path) -> list[Path]:
+    """The files that hold a network: `path`, or all shards of which it names one, or the stem."""
+    found = _SHARD.fullmatch(path.name)
+    if not found and path.exists():
+        return [path]
+    stem = found[1] if found else path.name.removesuffix(".safetensors")
+    counts = {int(found[3])} if found else {int(file.stem[-5:]) for file in _shards_of(path.parent, stem)}
+    if not counts:
+        whole = path.with_name(path.name + ".safetensors")
+        return [whole if whole.exists() else path]
+    if len(counts) > 1:
+        listed = " and ".join(map(str, sorted(counts)))
+        raise WeightsError(f"{path} is there in {listed} shards. Name the first shard of those you want.")
+    count = counts.pop()
+    files = [path.with_name(f"{stem}-{number:05d}-of-{count:05d}.safetensors") for number in range(1, count + 1)]
+    if missing := [file.name for file in files if not file.exists()]:
+        raise WeightsError(f"{path.parent} lacks {_few(missing)}: {stem} is in {count} shards. Get what is missing.")
+    return files
+
+
+def _words_of(path: Path) -> dict[str, str]:
     from safetensors import SafetensorError, safe_open
 
     try:
         with safe_open(path, "pt") as file:
-            words = dict(file.metadata() or {})
+            return dict(file.metadata() or {})
     except (SafetensorError, OSError) as error:
         raise WeightsError(f"{path} cannot be read as safetensors: {error}. Get it again.") from error
+
+
+def read_header(path: Path) -> Header:
+    """What a `.safetensors` file of ours, or one in shards, says of itself, without reading its tensors."""
+    files = _files(path)
+    words = _words_of(files[0])
+    _check_set(path, files)
     version = words.pop("format", "")
     if version.isdecimal() and int(version) > FORMAT:
         raise WeightsError(f"{path} is of format {version}; this version reads up to {FORMAT}. Update kinochrome.")
+    for key in ("shards", "set"):
+        words.pop(key, None)
     try:
         return Header(**{**words, "options": json.loads(words["options"])})
     except (KeyError, TypeError, ValueError) as error:
         raise WeightsError(f"{path} has no header of Kinochrome's: {sorted(words) or 'it is empty'}.") from error
 
 
+def _check_set(path: Path, files: list[Path]) -> None:
+    """Shards of different writings make no network."""
+    if len(files) > 1 and len({_words_of(file).get("set") for file in files}) > 1:
+        raise WeightsError(f"{path}: its {len(files)} shards are not of one writing. Get or write all of them again.")
+
+
 def read(path: Path) -> dict[str, torch.Tensor]:
-    """The tensors of a `.safetensors` file, or of a `.pth` that holds nothing but tensors by name."""
+    """The tensors of a `.safetensors` file, of all its shards, or of a `.pth` of nothing but tensors by name."""
     import pickle
 
     import torch
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
+    files = _files(path)
+    _check_set(path, files)
     try:
-        if path.suffix == ".safetensors":
-            return load_file(path)
+        if files[0].suffix == ".safetensors":
+            return {name: tensor for file in files for name, tensor in load_file(file).items()}
         held = torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, EOFError, RuntimeError, SafetensorError, pickle.UnpicklingError) as error:
         why = str(error).partition("\n")[0]

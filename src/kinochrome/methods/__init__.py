@@ -14,7 +14,11 @@ from kinochrome.types import Method
 
 METHODS: dict[str, str] = {
     "flow": "carries the colours of references along the motion; no network, no weights",
+    "kino": "a trained network that takes any mix of hints, or none; young, and slower than flow",
 }
+
+DEFAULT = "flow"
+"""What colours a film unless another is asked for: the best that `docs/experiments.md` has measured."""
 
 _TRUTH = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
 

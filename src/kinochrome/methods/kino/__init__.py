@@ -1,0 +1,356 @@
+"""The default method: colours from references, stills, scribbles, a draft or nothing, chosen by a trained network.
+
+Like `flow`, two sweeps go over the clip, forward and (where a colour source lies later) backward. At every frame the
+network weighs candidates: the frame before and the last source, both carried along the motion; what the other sweep
+said; what a bounded memory recalls of places that look alike; a draft; and its own guess. It knows how sure it is,
+and that confidence goes with the colours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from kinochrome import flow, weights
+from kinochrome.errors import WeightsError
+from kinochrome.types import Clip, Painted, Reference
+
+from .network import STRIDE, Candidate, Memory, Network, Shape, Sight, carried, join, told
+
+SHIPPED = Path(__file__).with_name("kino.safetensors")
+"""The weights that come with Kinochrome."""
+FINEST = 0
+"""Motion is searched at the full working size: half a dB better than at half of it."""
+RENEWAL = 8
+"""Every so many frames from its source a sweep searches it from rest."""
+KEPT_EVERY = 8
+"""Every so many frames of the film one is remembered …"""
+KEPT = 2
+"""… and so many of those are."""
+
+Said = tuple[Tensor, Tensor]
+"""ab (1, 2, h, w) and confidence (1, 1, h, w) of a frame."""
+
+
+@dataclass(frozen=True)
+class KinoOptions:
+    """What can be set with `--set kino.OPTION=VALUE`."""
+
+    weights: str = ""
+    """Another file of weights than the one that comes with Kinochrome."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """Known colours at one frame; its index is within the clip and may lie outside."""
+
+    frame: int
+    lightness: Tensor
+    said: Said
+    memory: Memory
+
+
+@dataclass(frozen=True)
+class State:
+    """What a sweep knows of the frame it has reached."""
+
+    said: Said
+    source: Source | None = None
+    motion: np.ndarray | None = None
+    """From this frame to the source's."""
+    kept: tuple[Memory, ...] = field(default=(), repr=False)
+
+
+@dataclass(frozen=True)
+class Film:
+    """A clip as a sweep walks it; `step` is -1 where it walks backward."""
+
+    frames: Tensor
+    """(T, 1, h, w)"""
+    start: int
+    """Index in the film of the first frame."""
+    step: int
+    draft: Tensor | None
+    photos: tuple[Memory, ...]
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+    def light(self, index: int) -> Tensor:
+        return self.frames[index : index + 1]
+
+    def reversed(self) -> Film:
+        """The same clip, walked from its end."""
+        draft = None if self.draft is None else self.draft.flip(0)
+        return replace(self, frames=self.frames.flip(0), start=self.start + len(self) - 1, step=-self.step, draft=draft)
+
+
+class Kino:
+    """The method `kino`; see the module."""
+
+    needs: ClassVar[frozenset[str]] = frozenset()
+    uses: ClassVar[frozenset[str]] = frozenset({"reference", "scribble", "draft"})
+    longest = 72
+    Options: ClassVar[type] = KinoOptions
+
+    def __init__(self, options: KinoOptions, device: str = "cpu") -> None:
+        self.device = device
+        self._motion = flow.Motion(FINEST)
+        self.network = load(Path(options.weights) if options.weights else SHIPPED, device)
+
+    def working_size(self, height: int, width: int) -> tuple[int, int]:
+        """The short side 240, never larger than the film."""
+        scale = min(1.0, 240 / min(height, width))
+        return max(1, round(height * scale)), max(1, round(width * scale))
+
+    @torch.inference_mode()
+    def colorize(self, clip: Clip) -> Generator[Painted, None, dict[str, Tensor] | None]:
+        """One `Painted` a frame; hands over what the sweep knows of the frame where the next piece takes up.
+
+        That is the last one, or, where a later reference's colours are brought back, the last of the overlap.
+        """
+        height, width = clip.lightness.shape[-2:]
+        film = self._film(clip)
+        head, last = max(clip.overlap - 1, 0), len(film) - 1
+        placed = self._sources(clip, film)
+        mirrored = [replace(source, frame=last - source.frame) for source in placed]
+        before = _unpack(clip.carried if clip.overlap < 2 else None, placed, film)
+        after = _unpack(clip.brought, mirrored, film.reversed())
+        # Each neighbour speaks in one sweep only; what it handed over is more than what it said.
+        earlier = [] if before else self._neighbour(clip.previous, head, film)
+        later = [] if after else self._neighbour(clip.following, last, film)
+
+        backward: list[State | None] = [None] * len(film)
+        if after or any(source.frame > 0 for source in [*placed, *earlier, *later]):
+            neighbours = [] if after else later or earlier
+            mirrored += [replace(source, frame=last - source.frame) for source in neighbours]
+            backward = list(self._sweep(film.reversed(), mirrored, after, backward))[::-1]
+        told_at = [source.frame for source in placed]
+        # The piece before has not been here: this run brings colours back to it, and owes it nothing else.
+        brings = bool(clip.overlap and clip.previous is None and (after or any(frame > head for frame in told_at)))
+        if brings:
+            placed = [source for source in placed if source.frame >= head]
+        state = None
+        for state in self._sweep(film, [*placed, *earlier], before, backward, alone=True):
+            yield _painted(state, height, width)
+        if brings:
+            return _pack(backward[head], film.reversed())
+        return _pack(state, film)
+
+    def _sweep(
+        self,
+        film: Film,
+        sources: list[Source],
+        state: State | None,
+        other: Sequence[State | None],
+        alone: bool = False,
+    ) -> Iterator[State | None]:
+        """The state at every frame in order; before the first source None, unless this sweep is `alone` in speaking."""
+        at = {source.frame: source for source in sources}
+        for index in range(len(film)):
+            if index in at and (index or state is None):
+                state = self._anchor(film, index, state, at[index], sources)
+            elif index == 0 and state is not None:
+                pass
+            elif alone or state is not None or any(source.frame < index for source in sources):
+                state = self._advance(film, index, state, other[index], sources)
+            yield state
+
+    def _advance(
+        self, film: Film, index: int, state: State | None, other: State | None, sources: list[Source]
+    ) -> State:
+        """The state at a frame from the state at the one before, if there was one."""
+        light = film.light(index)
+        sight = self.network.see(light)
+        source = _last(sources, index) if state is None else state.source
+        age = float(index - source.frame) if source else 100.0
+        candidates, motion = [self.network.guess(sight)], None
+        step = None
+        if state is not None:
+            step = self._between(light, film.light(index - 1))
+            candidates.append(self._carried("chain", sight, film.light(index - 1), state.said, step, age))
+        if source is not None:
+            motion = self._way(light, source, state, step, anew=index - source.frame)
+            candidates.append(self._carried("direct", sight, source.lightness, source.said, motion, age))
+        if other is not None:
+            until = float(len(film) - 1 - index - other.source.frame) if other.source else 100.0
+            candidates.append(told("other", *other.said, self._number(abs(until))))
+        if film.draft is not None:
+            draft = film.draft[index : index + 1]
+            candidates.append(told("draft", draft, torch.full_like(draft[:, :1], 0.5), self._number(0)))
+        memories = self._memories(film, index, state, sources)
+        if memories:
+            candidates.append(self.network.recall(sight, join(memories)))
+        said = self.network.fuse(sight, candidates)
+        return self._remembered(film, index, sight, State(said, source, motion, state.kept if state else ()))
+
+    def _anchor(self, film: Film, index: int, state: State | None, source: Source, sources: list[Source]) -> State:
+        """The state at a source's own frame: its colours, and where it is unsure what is carried here."""
+        ab, confidence = source.said
+        still = np.zeros((*confidence.shape[-2:], 2), np.float32)
+        kept = state.kept if state else ()
+        if confidence.min() < 1:
+            own = self._advance(film, index, state, None, [one for one in sources if one.frame < index])
+            share = confidence / (confidence + (1 - confidence) * own.said[1]).clamp(min=1e-6)
+            ab, confidence = torch.lerp(own.said[0], ab, share), torch.maximum(confidence, own.said[1])
+        return State((ab, confidence), source, still, kept)
+
+    def _way(
+        self, light: Tensor, source: Source, state: State | None, step: np.ndarray | None, anew: int
+    ) -> np.ndarray:
+        """The motion from a frame to the source: along the way known so far, now and then from rest, too."""
+        if state is None or state.motion is None or step is None:
+            return self._between(light, source.lightness)
+        way = flow.compose(step, state.motion)
+        return flow.followed(self._motion, _plane(light), _plane(source.lightness), way, anew % RENEWAL == 0)
+
+    def _memories(self, film: Film, index: int, state: State | None, sources: list[Source]) -> list[Memory]:
+        near = [_last(sources, index), _next(sources, index)]
+        found = [source.memory for source in near if source is not None]
+        return [*found, *film.photos, *(state.kept if state else ())]
+
+    def _remembered(self, film: Film, index: int, sight: Sight, state: State) -> State:
+        if (film.start + film.step * index) % KEPT_EVERY:
+            return state
+        return replace(state, kept=(*state.kept, self.network.remember(sight, *state.said))[-KEPT:])
+
+    def _between(self, first: Tensor, second: Tensor) -> np.ndarray:
+        return self._motion.between(flow.visible(_plane(first)), flow.visible(_plane(second)))
+
+    def _carried(
+        self, kind: str, sight: Sight, lightness: Tensor, said: Said, motion: np.ndarray, age: float
+    ) -> Candidate:
+        way = torch.from_numpy(np.ascontiguousarray(motion.transpose(2, 0, 1)))[None].to(self.device)
+        return carried(kind, sight, lightness, said, way, self._number(age))
+
+    def _number(self, value: float) -> Tensor:
+        return torch.tensor([value], device=self.device)
+
+    # --- What a clip tells ---
+
+    def _film(self, clip: Clip) -> Film:
+        photos = tuple(self._photo(one) for one in clip.references if one.frame is None)
+        draft = None if clip.draft is None else self._fitted(clip.draft)
+        return Film(self._fitted(clip.lightness), clip.start, 1, draft, photos)
+
+    def _photo(self, reference: Reference) -> Memory:
+        """A picture of another moment: what it shows may be anywhere."""
+        light, ab, confidence = map(self._fitted, (reference.lightness, reference.ab, reference.confidence))
+        return self.network.remember(self.network.see(light), ab, confidence, placed=False)
+
+    def _sources(self, clip: Clip, film: Film) -> list[Source]:
+        found = [
+            self._source(one.frame - clip.start, one.lightness, one.ab, one.confidence)
+            for one in clip.references
+            if one.frame is not None
+        ]
+        told_at = {source.frame for source in found}
+        for frame in sorted({one.frame - clip.start for one in clip.scribbles} - told_at):
+            found.append(self._scribbled(clip, film, frame))
+        return sorted(found, key=lambda source: source.frame)
+
+    def _source(self, frame: int, lightness: Tensor, ab: Tensor, confidence: Tensor) -> Source:
+        light, ab, confidence = map(self._fitted, (lightness, ab, confidence))
+        memory = self.network.remember(self.network.see(light), ab, confidence)
+        return Source(frame, light, (ab, confidence), memory)
+
+    def _neighbour(self, painted: Painted | None, frame: int, film: Film) -> list[Source]:
+        """What a neighbouring piece said of a frame, as a source; none if there is none."""
+        if painted is None:
+            return []
+        return [self._source(frame, film.light(frame), painted.ab, painted.confidence)]
+
+    def _scribbled(self, clip: Clip, film: Film, frame: int) -> Source:
+        """A frame coloured from the scribbles in it, its scribbled pixels exactly so."""
+        strokes = [one for one in clip.scribbles if one.frame - clip.start == frame]
+        ab = torch.zeros_like(film.light(frame)).repeat(1, 2, 1, 1)
+        where = torch.zeros_like(film.light(frame), dtype=torch.bool)
+        for stroke in strokes:
+            drawn = self._fitted(stroke.where.float()) > 0.5
+            ab, where = torch.where(drawn, self._fitted(stroke.ab), ab), where | drawn
+        sight = self.network.see(film.light(frame))
+        candidates = [self.network.guess(sight)]
+        if memory := self.network.scribbled(sight, ab, where):
+            candidates.append(self.network.recall(sight, memory, "scribble"))
+        if film.photos:
+            candidates.append(self.network.recall(sight, join(film.photos)))
+        painted, confidence = self.network.fuse(sight, candidates)
+        painted, confidence = torch.where(where, ab, painted), confidence.masked_fill(where, 1.0)
+        return Source(
+            frame, film.light(frame), (painted, confidence), self.network.remember(sight, painted, confidence)
+        )
+
+    def _fitted(self, image: Tensor) -> Tensor:
+        """(N, c, h, w) with sides that the network can halve, its edges repeated."""
+        image = image if image.dim() == 4 else image[None]
+        down, right = -image.shape[-2] % STRIDE, -image.shape[-1] % STRIDE
+        return F.pad(image.to(self.device), (0, right, 0, down), mode="replicate")
+
+
+def load(file: Path, device: str = "cpu") -> Network:
+    """The network of a file of weights, built as its header says."""
+    header = weights.read_header(file)
+    if header.method != "kino":
+        raise WeightsError(f"{file} holds weights of {header.method}, not of kino.")
+    try:
+        shape = Shape(**header.options)
+    except TypeError as error:
+        raise WeightsError(f"{file} was made for another network than this version's kino: {error}.") from error
+    network = weights.load(lambda: Network(shape), file, device)
+    # Convolutions on a processor take a third less time so.
+    return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # the stub forgets it
+
+
+def _plane(light: Tensor) -> np.ndarray:
+    return np.ascontiguousarray(light[0, 0].cpu().numpy())
+
+
+def _last(sources: list[Source], index: int) -> Source | None:
+    before = [source for source in sources if source.frame <= index]
+    return max(before, key=lambda source: source.frame) if before else None
+
+
+def _next(sources: list[Source], index: int) -> Source | None:
+    after = [source for source in sources if source.frame > index]
+    return min(after, key=lambda source: source.frame) if after else None
+
+
+def _painted(state: State | None, height: int, width: int) -> Painted:
+    assert state is not None
+    ab, confidence = (one[0, :, :height, :width].float().cpu().contiguous() for one in state.said)
+    return Painted(ab, confidence.clamp(0, 1))
+
+
+def _pack(state: State | None, film: Film) -> dict[str, Tensor] | None:
+    """What the next piece takes up: one sweep alone, so that pieces do not change what a whole clip says."""
+    if state is None:
+        return None
+    packed = {"ab": state.said[0], "confidence": state.said[1]}
+    if state.source is not None and state.motion is not None:
+        packed["source"] = torch.tensor(film.start + film.step * state.source.frame)
+        packed["motion"] = torch.from_numpy(state.motion)
+    for n, memory in enumerate(state.kept):
+        packed |= {f"keys{n}": memory.keys, f"values{n}": memory.values}
+    return {name: tensor.cpu() for name, tensor in packed.items()}
+
+
+def _unpack(packed: dict[str, Tensor] | None, sources: list[Source], film: Film) -> State | None:
+    """The state where a neighbour's sweep ended; its source only if that is still among the references."""
+    if packed is None:
+        return None
+    device = film.frames.device
+    said = packed["ab"].to(device), packed["confidence"].to(device)
+    count = sum(name.startswith("keys") for name in packed)
+    kept = tuple(Memory(packed[f"keys{n}"].to(device), packed[f"values{n}"].to(device)) for n in range(count))
+    if "source" not in packed:
+        return State(said, kept=kept)
+    frame = (int(packed["source"]) - film.start) * film.step
+    source = next((source for source in sources if source.frame == frame), None)
+    return State(said, source, packed["motion"].numpy() if source else None, kept)

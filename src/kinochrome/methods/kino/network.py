@@ -1,0 +1,341 @@
+"""The network of `kino`: what it sees in a frame, what it remembers, and how it chooses among candidate colours.
+
+A *candidate* is one way to colour a frame: the frame before, carried along the motion; a reference, carried; what the
+other sweep says; a draft; scribbles spread; what the memory recalls of things that look alike; and a guess from
+lightness alone. Each comes with a confidence and with evidence for or against it. The network scores them, mixes
+them pixel by pixel and corrects the mixture. All sizes are working sizes, multiples of `STRIDE`.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from kinochrome.nets.warp import warp
+
+STRIDE = 16
+KINDS = ("chain", "direct", "other", "draft", "scribble", "recall", "prior")
+"""What a candidate is, in the order of the weights."""
+START = {"chain": 0.0, "direct": 0.0, "other": 0.0, "draft": -1.0, "scribble": 0.0, "recall": -3.0, "prior": -5.0}
+"""What each kind's score starts from, before anything is learned."""
+COLOUR = 50.0
+"""Scale of ab inside the network."""
+
+
+@dataclass(frozen=True)
+class Shape:
+    """How large the network is; it travels in the weights' header."""
+
+    widths: tuple[int, int, int, int] = (24, 48, 96, 160)
+    """Channels at strides 2, 4, 8 and 16."""
+    key: int = 64
+    """Length of a place's key in the memory."""
+
+
+@dataclass(frozen=True)
+class Sight:
+    """What the network sees in frames of lightness (B, 1, H, W), before any colour."""
+
+    lightness: Tensor
+    context: Tensor
+    """(B, c, H/2, W/2)"""
+    keys: Tensor
+    """(B, k, H/8, W/8), of length 1"""
+    prior: Tensor
+    """(B, 3, H/4, W/4): ab / COLOUR and the logit of confidence"""
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Places whose colours are known: N of them."""
+
+    keys: Tensor
+    """(B, N, k + 8)"""
+    values: Tensor
+    """(B, N, 3): ab / COLOUR and confidence"""
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One way to colour a frame (H, W)."""
+
+    kind: str
+    ab: Tensor
+    """(B, 2, H, W)"""
+    confidence: Tensor
+    """(B, 1, H, W)"""
+    evidence: Tensor
+    """(B, 4, H, W): difference of lightness, around the pixel, beyond one pixel's shift; age or likeness."""
+
+
+class Block(nn.Module):
+    """Two convolutions around a residual."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.norm = nn.GroupNorm(8, width)
+        self.first = nn.Conv2d(width, width, 3, padding=1)
+        self.second = nn.Conv2d(width, width, 3, padding=1)
+        nn.init.zeros_(self.second.weight)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.second(F.relu(self.first(self.norm(x))))
+
+
+class Glance(nn.Module):
+    """Every place looks at every other, where places are few."""
+
+    def __init__(self, width: int, heads: int = 4) -> None:
+        super().__init__()
+        self.heads = heads
+        self.norm = nn.GroupNorm(8, width)
+        self.split = nn.Conv2d(width, 3 * width, 1)
+        self.join = nn.Conv2d(width, width, 1)
+        nn.init.zeros_(self.join.weight)
+
+    def forward(self, x: Tensor) -> Tensor:
+        b, c, h, w = x.shape
+        parts = self.split(self.norm(x)).reshape(b, 3, self.heads, c // self.heads, h * w).transpose(-1, -2)
+        seen = F.scaled_dot_product_attention(parts[:, 0], parts[:, 1], parts[:, 2])
+        return x + self.join(seen.transpose(-1, -2).reshape(b, c, h, w))
+
+
+class Encoder(nn.Module):
+    """Lightness to context, keys and a guess of the colours."""
+
+    def __init__(self, shape: Shape) -> None:
+        super().__init__()
+        fine, middle, coarse, whole = shape.widths
+        self.at2 = nn.Sequential(nn.Conv2d(1, fine, 3, 2, 1), nn.ReLU(), Block(fine))
+        self.at4 = nn.Sequential(nn.Conv2d(fine, middle, 3, 2, 1), Block(middle), Block(middle))
+        self.at8 = nn.Sequential(nn.Conv2d(middle, coarse, 3, 2, 1), Block(coarse), Block(coarse))
+        self.at16 = nn.Sequential(nn.Conv2d(coarse, whole, 3, 2, 1), Block(whole), Glance(whole), Block(whole))
+        self.down16, self.back8 = nn.Conv2d(whole, coarse, 1), Block(coarse)
+        self.down8, self.back4 = nn.Conv2d(coarse, middle, 1), Block(middle)
+        self.down4, self.own2 = nn.Conv2d(middle, fine, 1), nn.Conv2d(fine, fine, 1)
+        self.key = nn.Conv2d(coarse, shape.key, 1)
+        self.prior = nn.Sequential(nn.Conv2d(middle, middle, 3, padding=1), nn.ReLU(), nn.Conv2d(middle, 3, 1))
+
+    def forward(self, lightness: Tensor) -> Sight:
+        x2 = self.at2(lightness / 50 - 1)
+        x4 = self.at4(x2)
+        x8 = self.at8(x4)
+        x8 = self.back8(x8 + _up(self.down16(self.at16(x8)), 2))
+        x4 = self.back4(x4 + _up(self.down8(x8), 2))
+        context = self.own2(x2) + _up(self.down4(x4), 2)
+        return Sight(lightness, context, F.normalize(self.key(x8), dim=1), self.prior(x4))
+
+
+class Fusion(nn.Module):
+    """Scores candidates, mixes them, corrects the mixture."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.read = nn.ModuleDict({kind: nn.Conv2d(7, width, 3, padding=1) for kind in KINDS})
+        self.own = nn.Conv2d(width, width, 3, padding=1)
+        self.others = nn.Conv2d(width, width, 1)
+        self.score = nn.Conv2d(width, 1, 3, padding=1)
+        self.start = nn.Parameter(torch.tensor([START[kind] for kind in KINDS]))
+        self.doubt = nn.Parameter(torch.full((len(KINDS),), 0.5))
+        last = nn.Conv2d(width, 3, 3, padding=1)
+        self.correct = nn.Sequential(
+            nn.Conv2d(2 * width + 4, width, 3, padding=1), nn.ReLU(), Block(width), nn.ReLU(), last
+        )
+        # What was set by hand counts until something better is learned.
+        for parameter in (*self.score.parameters(), *last.parameters()):
+            nn.init.zeros_(parameter)
+
+    def forward(self, sight: Sight, candidates: Sequence[Candidate]) -> tuple[Tensor, Tensor]:
+        """ab (B, 2, H, W) and confidence (B, 1, H, W)."""
+        read = [
+            F.relu(self.read[c.kind](_half(torch.cat([c.ab / COLOUR, c.confidence, c.evidence], 1))) + sight.context)
+            for c in candidates
+        ]
+        others = self.others(torch.stack(read).mean(0))
+        thought = [F.relu(self.own(one) + others) for one in read]
+        scores = []
+        for one, c in zip(thought, candidates, strict=True):
+            kind = KINDS.index(c.kind)
+            given = torch.log(c.confidence + 1e-3) - F.softplus(self.doubt[kind]) * c.evidence[:, 1:2] * 5
+            scores.append(_up(self.score(one), 2) + given + self.start[kind])
+        shares = torch.softmax(torch.stack(scores), 0)
+        ab = sum(share * c.ab for share, c in zip(shares, candidates, strict=True))
+        confidence = sum(share * c.confidence for share, c in zip(shares, candidates, strict=True))
+        spread = sum(
+            share * (c.ab - ab).abs().sum(1, keepdim=True) for share, c in zip(shares, candidates, strict=True)
+        )
+        mixed = _half(torch.cat([ab / COLOUR, confidence, spread / COLOUR], 1))
+        small = _half(shares)
+        mind = _added(share * one for share, one in zip(small, thought, strict=True))
+        change = _up(self.correct(torch.cat([mixed, mind, sight.context], 1)), 2)
+        return ab + change[:, :2] * COLOUR, torch.sigmoid(torch.logit(confidence, 1e-3) + change[:, 2:])
+
+
+class Network(nn.Module):
+    """All of it; `see` frames, `remember` what is known of them, gather candidates, `fuse`."""
+
+    def __init__(self, shape: Shape | None = None) -> None:
+        super().__init__()
+        self.shape = shape or Shape()
+        self.see = Encoder(self.shape)
+        self.fuse = Fusion(self.shape.widths[0])
+        self.sharpness = nn.Parameter(torch.tensor(15.0))
+        self.reach = nn.Parameter(torch.tensor(0.25).log())
+        """Logarithm of how far things move, in heights of the frame."""
+        self.tones = nn.Parameter(torch.tensor([3.0, 6.0, 3.0, 10.0]).log())
+        """Logarithms of how much lightness varies within one thing: in the middle of a place, over it, its texture,
+        around it."""
+
+    def remember(self, sight: Sight, ab: Tensor, confidence: Tensor, placed: bool = True) -> Memory:
+        """The places of a frame with known colours; not `placed`: where they are in it says nothing."""
+        known = F.avg_pool2d(confidence, 8)
+        value = F.avg_pool2d(torch.cat([ab / COLOUR * confidence, confidence], 1), 8)
+        value = torch.cat([value[:, :2] / known.clamp(min=1e-3), known], 1)
+        keys = self._addressed(sight, placed, known)
+        return Memory(keys, value.flatten(2).transpose(1, 2))
+
+    def scribbled(self, sight: Sight, ab: Tensor, where: Tensor) -> Memory | None:
+        """The scribbled places of one frame (B = 1), each with its colour."""
+        share = F.avg_pool2d(where.float(), 8)
+        mean = F.avg_pool2d(ab / COLOUR * where, 8) / share.clamp(min=1e-6)
+        found = (share > 0).flatten()
+        if not found.any():
+            return None
+        keys = self._addressed(sight, True, torch.ones_like(share))
+        values = torch.cat([mean, torch.ones_like(share)], 1).flatten(2).transpose(1, 2)
+        return Memory(keys[:, found], values[:, found])
+
+    def recall(self, sight: Sight, memory: Memory, kind: str = "recall") -> Candidate:
+        """Colours of the places that look most alike."""
+        queries = self._asking(sight)
+        # The keys travel with the values: what was found, compared with what was asked, tells how alike they are.
+        values = torch.cat([memory.values, memory.keys], -1)
+        spare = -values.shape[-1] % 8
+        longer = values.shape[-1] + spare - queries.shape[-1]
+        asked, held = F.pad(queries, (0, longer)), F.pad(memory.keys, (0, longer))
+        # One head: only in four dimensions is the attention computed in blocks.
+        asked, held, told = (x[:, None] for x in (asked, held, F.pad(values, (0, spare))))
+        answer = F.scaled_dot_product_attention(asked, held, told, scale=1.0)[:, 0]
+        found, key = answer[..., :3], answer[..., 3 : values.shape[-1]]
+        own = self._tone(sight).square().sum(1).flatten(1)[..., None] / 2
+        likeness = (((queries * key).sum(-1, keepdim=True) - own) / self.sharpness.detach()).clamp(-2, 2)
+        height, width = sight.keys.shape[-2:]
+        small = torch.cat([found, likeness], -1).transpose(1, 2).unflatten(2, (height, width))
+        full = _up(small, 8)
+        evidence = torch.cat([torch.zeros_like(full[:, :3]), full[:, 3:]], 1)
+        return Candidate(kind, full[:, :2] * COLOUR, full[:, 2:3].clamp(0, 1), evidence)
+
+    def guess(self, sight: Sight) -> Candidate:
+        """What lightness alone suggests."""
+        full = _up(sight.prior, 4)
+        return Candidate(
+            "prior", full[:, :2] * COLOUR, full[:, 2:].sigmoid(), torch.zeros_like(full[:, :1]).repeat(1, 4, 1, 1)
+        )
+
+    def _asking(self, sight: Sight) -> Tensor:
+        where, tone = self._where(sight), self._tone(sight)
+        square = where.square().sum(1, keepdim=True)
+        ones = torch.ones_like(square)
+        # What depends on the query alone drops out of the softmax, and is left out.
+        return _tokens([sight.keys * self.sharpness, tone, where, ones, -square / 2])
+
+    def _addressed(self, sight: Sight, placed: bool, known: Tensor) -> Tensor:
+        """Keys with what and where they are and how sure their value is, so that one product weighs all of it."""
+        where, tone = self._where(sight) * float(placed), self._tone(sight)
+        square = where.square().sum(1, keepdim=True)
+        sure = torch.log(known.clamp(1e-4, 1)) - (square + tone.square().sum(1, keepdim=True)) / 2
+        return _tokens([sight.keys, tone, where, sure, torch.full_like(square, float(placed))])
+
+    def _tone(self, sight: Sight) -> Tensor:
+        """(B, 4, h, w): lightness in the middle, over, within and around each place, in units of `tones`."""
+        light = sight.lightness - 50
+        mean = F.avg_pool2d(light, 8)
+        texture = (F.avg_pool2d(light.square(), 8) - mean.square()).clamp(min=0).add(1e-2).sqrt()
+        middle = F.avg_pool2d(light[..., 2:-2, 2:-2], 4, 8)
+        around = F.avg_pool2d(mean, 3, 1, 1, count_include_pad=False)
+        return torch.cat([middle, mean, texture, around], 1) / self.tones.exp()[:, None, None]
+
+    def _where(self, sight: Sight) -> Tensor:
+        """(B, 2, h, w): place in units of `reach`."""
+        keys = sight.keys
+        height, width = keys.shape[-2:]
+        down = torch.arange(height, device=keys.device, dtype=keys.dtype) / height
+        across = torch.arange(width, device=keys.device, dtype=keys.dtype) / height
+        grid = torch.stack(torch.meshgrid(down, across, indexing="ij"))
+        return (grid / self.reach.exp()).expand(keys.shape[0], -1, -1, -1)
+
+
+def carried(
+    kind: str, sight: Sight, other: Tensor, said: tuple[Tensor, Tensor], motion: Tensor, age: Tensor
+) -> Candidate:
+    """What was `said` (ab, confidence) of a frame with lightness `other`, seen along the motion to it.
+
+    `age` (B): frames since a person spoke.
+    """
+    moved, inside = warp(torch.cat([other, *said], 1), motion), _inside(motion)
+    difference = sight.lightness - moved[:, :1].detach()
+    # A change of exposure is not a change of things.
+    difference = difference - difference[..., ::4, ::4].flatten(1).median(1).values[:, None, None, None]
+    around = _mean(difference.abs(), 3)
+    shifted = sight.lightness - difference
+    beyond = _mean(F.relu(torch.maximum(-sight.lightness - _highest(-shifted), sight.lightness - _highest(shifted))), 2)
+    old = (torch.log1p(age) / 4)[:, None, None, None].expand_as(around)
+    evidence = torch.cat([difference.abs() / 10, around / 10, beyond / 10, old], 1).clamp(max=4)
+    explained = torch.exp(-0.4 * beyond) * inside
+    return Candidate(kind, moved[:, 1:3], moved[:, 3:] * explained, evidence)
+
+
+def told(kind: str, ab: Tensor, confidence: Tensor, age: Tensor) -> Candidate:
+    """Colours that were said of this very frame."""
+    old = (torch.log1p(age) / 4)[:, None, None, None].expand_as(confidence)
+    return Candidate(kind, ab, confidence, torch.cat([torch.zeros_like(ab), torch.zeros_like(confidence), old], 1))
+
+
+def join(memories: Sequence[Memory]) -> Memory:
+    return Memory(torch.cat([m.keys for m in memories], 1), torch.cat([m.values for m in memories], 1))
+
+
+def _tokens(parts: list[Tensor]) -> Tensor:
+    return torch.cat(parts, 1).flatten(2).transpose(1, 2)
+
+
+def _up(x: Tensor, factor: int) -> Tensor:
+    return F.interpolate(x, scale_factor=factor, mode="bilinear", align_corners=False)
+
+
+def _half(x: Tensor) -> Tensor:
+    """Means of two by two pixels; sums of slices are ten times faster than pooling."""
+    rows = x[..., ::2, :] + x[..., 1::2, :]
+    return (rows[..., ::2] + rows[..., 1::2]) / 4
+
+
+def _mean(x: Tensor, radius: int) -> Tensor:
+    """Over the square around each pixel; beyond the image its edge goes on."""
+    size = 2 * radius + 1
+    x = F.pad(x, (radius,) * 4, mode="replicate")
+    rows = _added([x[..., k : x.shape[-1] - size + 1 + k] for k in range(size)])
+    return _added([rows[..., k : rows.shape[-2] - size + 1 + k, :] for k in range(size)]) / size**2
+
+
+def _added(parts: Iterable[Tensor]) -> Tensor:
+    return functools.reduce(torch.add, parts)
+
+
+def _highest(x: Tensor) -> Tensor:
+    """Of each pixel and its eight neighbours."""
+    x = F.pad(x, (1, 1, 1, 1), mode="replicate")
+    x = torch.maximum(torch.maximum(x[..., :-2], x[..., 1:-1]), x[..., 2:])
+    return torch.maximum(torch.maximum(x[..., :-2, :], x[..., 1:-1, :]), x[..., 2:, :])
+
+
+def _inside(motion: Tensor) -> Tensor:
+    """(B, 1, H, W): 1 where the motion arrives within the frame."""
+    height, width = motion.shape[-2:]
+    x = torch.arange(width, device=motion.device) + motion[:, :1]
+    y = torch.arange(height, device=motion.device)[:, None] + motion[:, 1:]
+    return ((x >= -0.5) & (x <= width - 0.5) & (y >= -0.5) & (y <= height - 0.5)).float()

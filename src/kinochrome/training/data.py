@@ -1,0 +1,319 @@
+"""Films and photographs as training data: decoded once, cut into short clips with true colours, in bounded memory."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tarfile
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import cv2
+import numpy as np
+import torch
+
+from kinochrome import color, video
+from kinochrome.errors import ProjectError, TrainingError, VideoError
+from kinochrome.evaluation import footage
+from kinochrome.project import locked, write_atomically
+from kinochrome.video.pictures import SUFFIXES
+
+SHORT_SIDE = 256
+"""Frames are stored with their short side at most this."""
+GAPS = (1, 1, 1, 2, 2, 3, 4, 6)
+"""How many frames of a film one step of a clip may span."""
+
+
+@dataclass(frozen=True)
+class Strip:
+    """Frames of one film, or one photograph, within the store."""
+
+    name: str
+    offset: int
+    frames: int
+    height: int
+    width: int
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        return self.frames, self.height, self.width, 3
+
+
+class Footage:
+    """Every frame of folders, films and tars of photographs, 8-bit R'G'B', in one file that is mapped, not loaded."""
+
+    def __init__(self, sources: Sequence[Path], store: Path) -> None:
+        """Decodes what is not in `store` yet; the sources are only read."""
+        for source in sources:
+            if not source.exists():
+                raise TrainingError(f"--data {source} is not there. Name folders, films or tars of pictures.")
+        key = hashlib.sha256(json.dumps([_fingerprint(path) for path in sources]).encode()).hexdigest()[:16]
+        index, self._file = store / f"{key}.json", store / f"{key}.rgb"
+        if _stored(index, self._file) is None:
+            _fill(sources, index, self._file)
+        self.strips = _stored(index, self._file) or []
+        self.films = [strip for strip in self.strips if strip.frames > 1]
+        self.photos = [strip for strip in self.strips if strip.frames == 1]
+        self._pixels = np.memmap(self._file, np.uint8, "r")
+
+    @property
+    def layout(self) -> str:
+        """Two that have the same hold frames of the same sizes in the same order, wherever they lie."""
+        return hashlib.sha256(json.dumps([strip.shape for strip in self.strips]).encode()).hexdigest()
+
+    def check(self, count: int, photos: float) -> None:
+        """TrainingError unless clips of `count` frames can be cut, that share of them from photographs."""
+        if photos > 0 and not self.photos:
+            raise TrainingError(
+                f"lesson.photos = {photos}, but the data has no photographs. Set it to 0, or name a folder or tar of "
+                "them with --data."
+            )
+        longest = max((film.frames for film in self.films), default=0)
+        if photos < 1 and longest < count:
+            raise TrainingError(
+                f"lesson.frames = {count}, but the longest of the data's {len(self.films)} films has {longest} frames. "
+                "Name films with --data, or set lesson.photos = 1 to learn from photographs alone."
+            )
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without the pixels: a process that is told of them maps them itself."""
+        return {**self.__dict__, "_pixels": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._pixels = np.memmap(self._file, np.uint8, "r")
+
+    def rgb(self, strip: Strip, frames: Sequence[int]) -> np.ndarray:
+        """(n, h, w, 3) uint8"""
+        size = int(np.prod(strip.shape))
+        whole = self._pixels[strip.offset : strip.offset + size].reshape(strip.shape)
+        return np.stack([whole[frame] for frame in frames])
+
+
+@dataclass(frozen=True)
+class Cut:
+    """A clip with its true colours."""
+
+    lab: torch.Tensor
+    """(T, 3, h, w)"""
+    frames: tuple[int, ...]
+    """When each frame was, counted from the first."""
+    name: str
+
+
+def cut_from_film(footage: Footage, random: np.random.Generator, count: int, side: int, jump: int) -> Cut:
+    """`count` frames of some film, `side` pixels square, forward or backward, the first up to `jump` steps ahead.
+
+    Films are taken by the root of how many frames they have, so that no short one is worn out.
+    """
+    films = [film for film in footage.films if film.frames >= count]
+    weights = np.sqrt([film.frames for film in films])
+    film = films[random.choice(len(films), p=weights / weights.sum())]
+    gap = int(random.choice([gap for gap in GAPS if gap * (count - 1) < film.frames]))
+    room = (film.frames - 1 - gap * (count - 1)) // gap
+    lead = int(random.integers(0, min(jump, room) + 1)) if jump else 0
+    steps = np.array([0, *(lead + np.arange(1, count))]) * gap
+    start = int(random.integers(0, film.frames - steps[-1]))
+    indices = start + steps
+    if random.random() < 0.5:
+        indices = indices[::-1]
+    rgb = _crop(footage.rgb(film, [int(index) for index in indices]), random, side)
+    return Cut(_lab(rgb), tuple(int(abs(index - indices[0])) for index in indices), film.name)
+
+
+def cut_from_photos(footage: Footage, random: np.random.Generator, count: int, side: int) -> Cut:
+    """A photograph under a moving camera, with a piece of another one moving before it."""
+    behind, before = (footage.photos[random.integers(len(footage.photos))] for _ in range(2))
+    back = footage.rgb(behind, [0])[0]
+    front = footage.rgb(before, [0])[0]
+    shape = _blob(front.shape[:2], random)
+    frames = []
+    ways = [_path(random, count, strength) for strength in (0.06, 0.15)]
+    for ground, figure in zip(*ways, strict=True):
+        image = _placed(back, ground, side, 1.0)
+        over, where = _placed(front, figure, side, 0.6), _placed(shape, figure, side, 0.6, edge=False)[..., None]
+        frames.append((image + where * (over.astype(np.float32) - image)).clip(0, 255).astype(np.uint8))
+    rgb = np.stack(frames)
+    return Cut(_lab(rgb), tuple(range(count)), behind.name)
+
+
+def _crop(rgb: np.ndarray, random: np.random.Generator, side: int) -> np.ndarray:
+    """(T, side, side, 3): a random square, sometimes mirrored."""
+    height, width = rgb.shape[1:3]
+    least = min(side, height, width)
+    size = int(random.integers(least, min(height, width) + 1))
+    top, left = int(random.integers(0, height - size + 1)), int(random.integers(0, width - size + 1))
+    part = rgb[:, top : top + size, left : left + size]
+    if random.random() < 0.5:
+        part = part[:, :, ::-1]
+    how = cv2.INTER_AREA if size > side else cv2.INTER_LINEAR
+    return np.stack([cv2.resize(np.ascontiguousarray(frame), (side, side), interpolation=how) for frame in part])
+
+
+def _path(random: np.random.Generator, count: int, strength: float) -> Iterator[np.ndarray]:
+    """Smooth motion as (zoom, angle, x, y) a frame; x and y in sides."""
+    place, speed = random.normal(0, strength, 4), random.normal(0, strength, 4)
+    for _ in range(count):
+        yield place * [1, 0.5, 1, 1]
+        speed = 0.8 * speed + random.normal(0, strength / 3, 4)
+        place = place + 0.4 * speed
+
+
+def _placed(image: np.ndarray, motion: np.ndarray, side: int, size: float, edge: bool = True) -> np.ndarray:
+    """The image moved into a square; beyond it it is mirrored, or (not `edge`) nothing."""
+    height, width = image.shape[:2]
+    zoom, angle, x, y = motion
+    scale = size * np.exp(zoom) * side / min(height, width) * 1.1
+    matrix = cv2.getRotationMatrix2D((width / 2, height / 2), float(np.degrees(angle)), float(scale))
+    matrix[:, 2] = matrix[:, 2] + side * (np.array([x, y]) + 0.5) - np.array([width, height]) / 2
+    border = cv2.BORDER_REFLECT_101 if edge else cv2.BORDER_CONSTANT
+    return cv2.warpAffine(image, matrix, (side, side), flags=cv2.INTER_LINEAR, borderMode=border)
+
+
+def _blob(size: tuple[int, int], random: np.random.Generator) -> np.ndarray:
+    """(h, w) float32: 1 inside a random outline, 0 outside, soft by a pixel or two."""
+    height, width = size
+    angles = np.linspace(0, 2 * np.pi, 24, endpoint=False)
+    radius = 0.32 + sum(random.normal(0, 0.12 / k) * np.cos(k * angles + random.uniform(0, 6.3)) for k in (1, 2, 3, 4))
+    points = np.stack([(0.5 + radius * np.cos(angles)) * width, (0.5 + radius * np.sin(angles)) * height], 1)
+    shape = np.zeros(size, np.uint8)
+    cv2.fillPoly(shape, [points.astype(np.int32)], 255)
+    return cv2.GaussianBlur(shape, (0, 0), 1.0).astype(np.float32) / 255
+
+
+def _lab(rgb: np.ndarray) -> torch.Tensor:
+    """(T, 3, h, w) of uint8 (T, h, w, 3)"""
+    return color.lab_from_rgb(torch.from_numpy(rgb).permute(0, 3, 1, 2).float().contiguous() / 255)
+
+
+# --- Decoding ---
+
+
+def _stored(index: Path, pixels: Path) -> list[Strip] | None:
+    """What the store holds under this name; None unless it is whole."""
+    try:
+        strips = [Strip(**strip) for strip in json.loads(index.read_text(encoding="utf-8"))]
+        size = pixels.stat().st_size
+    except (OSError, ValueError, TypeError):
+        return None
+    return strips if size == sum(int(np.prod(strip.shape)) for strip in strips) else None
+
+
+def _fill(sources: Sequence[Path], index: Path, pixels: Path) -> None:
+    """Decodes into the store. The index comes last: without it there is nothing."""
+    try:
+        with locked(index.parent):
+            # Whoever held the lock before may have done it.
+            if _stored(index, pixels) is None:
+                strips = _decode(sources, pixels)
+                write_atomically(index, json.dumps([asdict(strip) for strip in strips]).encode())
+    except VideoError:
+        raise
+    except ProjectError as error:
+        raise TrainingError(
+            f"Another run is decoding into {index.parent}. Wait until it trains, or name another --store."
+        ) from error
+    except OSError as error:
+        raise TrainingError(
+            f"The data cannot be decoded into {index.parent}: {error}. Nothing half was left. Make room there, or name "
+            "another --store."
+        ) from error
+
+
+def _decode(sources: Sequence[Path], target: Path) -> list[Strip]:
+    """Writes every frame behind the other; the strips say where."""
+    strips: list[Strip] = []
+    part = target.with_suffix(".part")
+    try:
+        with part.open("wb") as file:
+            for source in sources:
+                for name, frames in _pictures_of(source):
+                    strip = _append(name, frames, file)
+                    strips += [strip] if strip.frames else []
+        if not strips:
+            listed = ", ".join(map(str, sources))
+            raise VideoError(
+                f"No film and no photograph was found in {listed}. Name folders, films or tars of pictures."
+            )
+        part.replace(target)
+    finally:
+        part.unlink(missing_ok=True)
+    return strips
+
+
+def _append(name: str, frames: Iterator[np.ndarray], file: BinaryIO) -> Strip:
+    """Writes frames of one size; where they are."""
+    offset, count, shape = file.tell(), 0, (0, 0, 3)
+    for frame in frames:
+        shape = shape if count else frame.shape
+        if frame.shape != shape:
+            raise VideoError(f"{name}: frames of one film must be of one size.")
+        file.write(frame.tobytes())
+        count += 1
+    return Strip(name, offset, count, shape[0], shape[1])
+
+
+def _pictures_of(source: Path) -> Iterator[tuple[str, Iterator[np.ndarray]]]:
+    """(name, frames) of each film and photograph; hidden files are none."""
+    suffix = source.suffix.lower()
+    if source.is_dir():
+        for place in sorted(source.iterdir()):
+            known = place.is_dir() or place.suffix.lower() in {".tar", *footage.FILMS, *SUFFIXES}
+            if known and not place.name.startswith("."):
+                yield from _pictures_of(place)
+    elif suffix == ".tar":
+        yield from _tar(source)
+    elif suffix in SUFFIXES:
+        yield str(source), iter([_small(_read(source.read_bytes(), str(source)))])
+    elif suffix in footage.FILMS:
+        yield str(source), _film(source)
+    else:
+        raise VideoError(f"{source} is no folder, film, picture or tar of pictures.")
+
+
+def _film(source: Path) -> Iterator[np.ndarray]:
+    info = video.probe(source)
+    if info.interlaced:
+        raise VideoError(f"{source} is interlaced: combed edges would be learnt. Deinterlace it, or take it out.")
+    film = footage.FilmClip(source.stem, info, video.scan(info))
+    for frame in film.frames(0, len(film)):
+        yield _small((frame * 255 + 0.5).astype(np.uint8))
+
+
+def _tar(source: Path) -> Iterator[tuple[str, Iterator[np.ndarray]]]:
+    try:
+        with tarfile.open(source) as archive:
+            for member in archive:
+                place = Path(member.name)
+                wanted = place.suffix.lower() in SUFFIXES and not place.name.startswith(".")
+                if file := archive.extractfile(member) if wanted else None:
+                    name = f"{source}:{member.name}"
+                    yield name, iter([_small(_read(file.read(), name))])
+    except tarfile.TarError as error:
+        raise VideoError(
+            f"{source} is damaged or no tar: {error}. Get it again, or take it out of the data."
+        ) from error
+
+
+def _read(data: bytes, name: str) -> np.ndarray:
+    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if data else None
+    if image is None:
+        raise VideoError(f"{name} is damaged or no picture. Take it out of the data.")
+    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+
+
+def _small(rgb: np.ndarray) -> np.ndarray:
+    height, width = rgb.shape[:2]
+    scale = SHORT_SIDE / min(height, width)
+    if scale >= 1:
+        return rgb
+    return cv2.resize(rgb, (round(width * scale), round(height * scale)), interpolation=cv2.INTER_AREA)
+
+
+def _fingerprint(path: Path) -> Any:
+    if path.is_dir():
+        return [str(path), [_fingerprint(inner) for inner in sorted(path.iterdir())]]
+    state = path.stat()
+    return [str(path.absolute()), state.st_size, state.st_mtime_ns]

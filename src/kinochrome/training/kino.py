@@ -1,0 +1,337 @@
+"""How `kino` learns: short rollouts over clips with true colours, told in every way that a user may tell it."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from kinochrome import flow
+from kinochrome.errors import TrainingError
+from kinochrome.methods.kino import FINEST, Kino, KinoOptions
+from kinochrome.methods.kino.network import (
+    COLOUR,
+    Candidate,
+    Memory,
+    Network,
+    Shape,
+    Sight,
+    carried,
+    join,
+    told,
+)
+from kinochrome.types import Method
+
+from .data import Cut, Footage, cut_from_film, cut_from_photos
+from .degrade import OLD_FILM, age, weave
+from .recipe import Recipe, build
+
+TASKS = {"first": 0.5, "both": 0.2, "still": 0.08, "scribble": 0.1, "draft": 0.06, "none": 0.06}
+"""What the network is told, and how often: the first frame, the first and the last, a picture of another moment,
+scribbles in the first frame, a flickering draft, nothing."""
+SURE = 8.0
+"""A confidence of 1/e means a mean error of so many units of ab."""
+
+Said = tuple[Tensor, Tensor]
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """What samples are made of."""
+
+    frames: int = 6
+    """Frames of a clip."""
+    side: int = 192
+    """Pixels of a clip's square, a multiple of 16."""
+    photos: float = 0.2
+    """Share of clips made of photographs."""
+    worn: float = 0.2
+    """Share of clips that look like old film; their true colours are those of the clean ones."""
+    jump: int = 16
+    """The first frame lies up to so many steps before the second."""
+
+
+LOSSES = frozenset({"colour", "square", "confidence", "recall", "prior", "scribble"})
+"""Terms that a recipe weighs: L1 and L2 of the answer; how well confidence foretells the error; L1 of what the
+memory recalls, of the guess from lightness alone and of spread scribbles."""
+
+
+class Task:
+    """What the loop trains: see `loop.Task`."""
+
+    def __init__(self, recipe: Recipe, path: Path, footage: Footage) -> None:
+        if unknown := sorted(set(recipe.loss) - LOSSES):
+            known = ", ".join(sorted(LOSSES))
+            raise TrainingError(f"{path}: [loss] has no {', '.join(unknown)}. There are: {known}.")
+        if "colour" not in recipe.loss:
+            raise TrainingError(f"{path}: [loss] lacks colour, the weight of the answer's own error.")
+        self.recipe, self.footage = recipe, footage
+        self.lesson = build(Lesson, recipe.lesson, path, "lesson")
+        footage.check(self.lesson.frames, self.lesson.photos)
+        shape = build(Shape, recipe.network, path, "network")
+        self.network = Network(shape)
+        self.options = asdict(shape)
+
+    def examples(self, process: int, processes: int) -> Examples:
+        run = self.recipe.run
+        share = range(process * run.batch // processes, (process + 1) * run.batch // processes)
+        return Examples(self.footage, self.lesson, run.seed, run.steps, share)
+
+    def terms(self, batch: dict[str, Any]) -> dict[str, Tensor]:
+        return total(self.network, batch, self.recipe.loss)
+
+    def method(self, file: Path, device: str) -> Method:
+        return Kino(KinoOptions(weights=str(file)), device)
+
+
+@dataclass(frozen=True)
+class Examples(Dataset[dict[str, Any]]):
+    """One batch a step, made of the step's number alone."""
+
+    footage: Footage
+    lesson: Lesson
+    seed: int
+    steps: int
+    share: range
+    """Which examples of each batch are this process's."""
+
+    def __len__(self) -> int:
+        return self.steps
+
+    def __getitem__(self, step: int) -> dict[str, Any]:
+        task = task_of(step, self.seed)
+        made = [
+            sample(self.footage, self.lesson, task, np.random.default_rng([self.seed, 2, step, k])) for k in self.share
+        ]
+        names = [one.pop("name") for one in made]
+        return {key: torch.stack([one[key] for one in made]) for key in made[0]} | {"task": task, "names": names}
+
+
+# --- Samples ---
+
+
+def task_of(batch: int, seed: int) -> str:
+    """What the batch of this number is told."""
+    random = np.random.default_rng([seed, 1, batch])
+    return str(random.choice(list(TASKS), p=np.array(list(TASKS.values())) / sum(TASKS.values())))
+
+
+def sample(footage: Footage, lesson: Lesson, task: str, random: np.random.Generator) -> dict[str, Any]:
+    """One example: true colours, motion, and what the task tells."""
+    if random.random() < lesson.photos:
+        cut = cut_from_photos(footage, random, lesson.frames, lesson.side)
+    else:
+        cut = cut_from_film(footage, random, lesson.frames, lesson.side, lesson.jump)
+    lab = cut.lab
+    if random.random() < lesson.worn:
+        moved = weave(lab, random, 1.0)
+        lab = torch.cat([age(moved, random, OLD_FILM), moved[:, 1:]], 1)
+    light = lab[:, 0].numpy()
+    search = flow.Motion(FINEST)
+    example: dict[str, Any] = {
+        "name": cut.name,
+        "lab": lab,
+        "when": torch.tensor(cut.frames, dtype=torch.float32),
+        **{f"ahead_{name}": motion for name, motion in _motions(search, light).items()},
+    }
+    if task == "both":
+        example |= {f"back_{name}": motion for name, motion in _motions(search, light[::-1]).items()}
+    if task == "still":
+        example["still"] = _other_moment(cut, random)
+    if task == "scribble":
+        example["where"] = strokes(lab[0], random)
+    if task == "draft":
+        example["draft"] = _flickering(lab[:, 1:], random)
+    return example
+
+
+def _motions(search: flow.Motion, light: np.ndarray) -> dict[str, Tensor]:
+    """`step` (T-1, 2, h, w): from each frame to the one before; `way`: to the first."""
+    steps: list[np.ndarray] = []
+    ways: list[np.ndarray] = []
+    for index in range(1, len(light)):
+        step = search.between(flow.visible(light[index]), flow.visible(light[index - 1]))
+        way = flow.compose(step, ways[-1]) if ways else step
+        ways.append(flow.followed(search, light[index], light[0], way, anew=index % 3 == 1))
+        steps.append(step)
+    return {"step": _tensor(steps), "way": _tensor(ways)}
+
+
+def _tensor(motions: list[np.ndarray]) -> Tensor:
+    return torch.from_numpy(np.stack(motions).transpose(0, 3, 1, 2).copy())
+
+
+def _other_moment(cut: Cut, random: np.random.Generator) -> Tensor:
+    """A frame of the clip as another picture would show it: mirrored, moved, zoomed, lit otherwise."""
+    lab = cut.lab[int(random.integers(len(cut.lab)))][None].clone()
+    if random.random() < 0.5:
+        lab = lab.flip(-1)
+    zoom = float(np.exp(random.uniform(-0.3, 0.3)))
+    x, y = random.uniform(-0.3, 0.3, 2)
+    matrix = torch.tensor([[[zoom, 0, x], [0, zoom, y]]], dtype=torch.float32)
+    lab = F.grid_sample(
+        lab, F.affine_grid(matrix, list(lab.shape), align_corners=False), align_corners=False, padding_mode="reflection"
+    )[0]
+    lab[0] = (lab[0] * random.uniform(0.8, 1.2) + random.uniform(-8, 8)).clamp(0, 100)
+    return lab
+
+
+def strokes(lab: Tensor, random: np.random.Generator) -> Tensor:
+    """(1, h, w): where a person drew a few strokes with true colours."""
+    height, width = lab.shape[-2:]
+    where = torch.zeros(1, height, width)
+    for _ in range(int(random.integers(6, 40))):
+        y, x = random.integers(0, height), random.integers(0, width)
+        length, thick = int(random.integers(6, 28)), int(random.integers(2, 5))
+        part = lab[1:, y : y + thick, x : x + length]
+        # A stroke lies on one thing: it ends where the colour changes.
+        same = (part - part[:, :1, :1]).norm(dim=0) < 8
+        where[0, y : y + thick, x : x + length][same] = 1
+    return where
+
+
+def _flickering(ab: Tensor, random: np.random.Generator) -> Tensor:
+    """Colours as a method for single pictures gives them: wrong in places, otherwise in each frame."""
+    frames, _, height, width = ab.shape
+    noise = torch.from_numpy(random.normal(0, 1, (frames + 1, 2, 6, 6)).astype(np.float32))
+    smooth = F.interpolate(noise, size=(height, width), mode="bicubic", align_corners=False)
+    return ab * float(random.uniform(0.6, 1.1)) + 6 * smooth[:1] + 8 * smooth[1:]
+
+
+# --- Rollouts ---
+
+
+def total(network: Network, batch: dict[str, Any], weights: dict[str, float]) -> dict[str, Tensor]:
+    """Every term of the loss and their weighted sum, `total`."""
+    lab = batch["lab"]
+    count = lab.shape[1]
+    sights = _see(network, lab[:, :, :1])
+    said, memory, start = _told(network, batch, sights)
+    other = _other_sweep(network, batch, sights) if "back_step" in batch else None
+    terms: dict[str, list[Tensor]] = {}
+    for index in range(start, count):
+        candidates = _candidates(network, batch, sights, index, said, memory)
+        if other is not None and index < count - 1:
+            candidates.append(told("other", *other[index], batch["when"][:, -1] - batch["when"][:, index]))
+        ab, confidence = network.fuse(sights[index], candidates)
+        true = lab[:, index, 1:]
+        for name, value in _terms(candidates, ab, confidence, true).items():
+            terms.setdefault(name, []).append(value)
+        said = (ab, confidence)
+        seen = network.remember(sights[index], ab.detach(), confidence.detach())
+        memory = seen if memory is None else join([memory, seen])
+    means = {name: torch.stack(values).mean() for name, values in terms.items()}
+    means["total"] = torch.stack([weights.get(name, 0.0) * value for name, value in means.items()]).sum()
+    return means
+
+
+def _see(network: Network, light: Tensor) -> list[Sight]:
+    """The sights of frames (B, T, 1, h, w), each of a batch."""
+    batch, count = light.shape[:2]
+    whole = network.see(light.transpose(0, 1).flatten(0, 1))
+    parts = [getattr(whole, name).unflatten(0, (count, batch)) for name in ("lightness", "context", "keys", "prior")]
+    return [Sight(*(part[index] for part in parts)) for index in range(count)]
+
+
+def _told(network: Network, batch: dict[str, Any], sights: list[Sight]) -> tuple[Said | None, Memory | None, int]:
+    """What is known before the first frame that the network colours, and that frame's index."""
+    task, lab = batch["task"], batch["lab"]
+    sure = torch.ones_like(lab[:, 0, :1])
+    if task in ("first", "both"):
+        memory = network.remember(sights[0], lab[:, 0, 1:], sure)
+        if task == "both":
+            memory = join([memory, network.remember(sights[-1], lab[:, -1, 1:], sure)])
+        return (lab[:, 0, 1:], sure), memory, 1
+    if task == "still":
+        still = network.see(batch["still"][:, :1])
+        return None, network.remember(still, batch["still"][:, 1:], sure, placed=False), 0
+    return None, None, 0
+
+
+def _other_sweep(network: Network, batch: dict[str, Any], sights: list[Sight]) -> dict[int, Said]:
+    """What a sweep backward from the last frame says of those before."""
+    lab, when = batch["lab"], batch["when"]
+    last = lab.shape[1] - 1
+    said = (lab[:, last, 1:], torch.ones_like(lab[:, last, :1]))
+    result = {last: said}
+    with torch.no_grad():
+        ends = [network.remember(sights[place], lab[:, place, 1:], said[1]) for place in (0, last)]
+        for index in range(last - 1, 0, -1):
+            age = when[:, last] - when[:, index]
+            back = last - index - 1
+            candidates = [
+                carried("chain", sights[index], lab[:, index + 1, :1], said, batch["back_step"][:, back], age),
+                carried("direct", sights[index], lab[:, last, :1], result[last], batch["back_way"][:, back], age),
+                network.recall(sights[index], join(ends)),
+                network.guess(sights[index]),
+            ]
+            said = network.fuse(sights[index], candidates)
+            result[index] = said
+    return result
+
+
+def _candidates(
+    network: Network, batch: dict[str, Any], sights: list[Sight], index: int, said: Said | None, memory: Memory | None
+) -> list[Candidate]:
+    task, lab, when = batch["task"], batch["lab"], batch["when"]
+    sight = sights[index]
+    candidates = [network.guess(sight)]
+    if said is not None:
+        step = batch["ahead_step"][:, index - 1]
+        candidates.append(carried("chain", sight, lab[:, index - 1, :1], said, step, when[:, index]))
+    if task in ("first", "both"):
+        sure = (lab[:, 0, 1:], torch.ones_like(lab[:, 0, :1]))
+        way = batch["ahead_way"][:, index - 1]
+        candidates.append(carried("direct", sight, lab[:, 0, :1], sure, way, when[:, index]))
+    if task == "draft":
+        draft = batch["draft"][:, index]
+        candidates.append(told("draft", draft, torch.full_like(draft[:, :1], 0.5), 0 * when[:, index]))
+    if memory is not None:
+        candidates.append(network.recall(sight, memory))
+    if task == "scribble" and index == 0:
+        candidates.append(_scribbled(network, sight, batch))
+    return candidates
+
+
+def _scribbled(network: Network, sight: Sight, batch: dict[str, Any]) -> Candidate:
+    """Each of the batch has its own number of scribbled places."""
+    parts = []
+    for n in range(len(batch["where"])):
+        one = Sight(*(getattr(sight, name)[n : n + 1] for name in ("lightness", "context", "keys", "prior")))
+        memory = network.scribbled(one, batch["lab"][n : n + 1, 0, 1:], batch["where"][n : n + 1])
+        assert memory is not None
+        parts.append(network.recall(one, memory, "scribble"))
+    return Candidate(
+        "scribble", *(torch.cat([getattr(p, name) for p in parts]) for name in ("ab", "confidence", "evidence"))
+    )
+
+
+def _terms(candidates: list[Candidate], ab: Tensor, confidence: Tensor, true: Tensor) -> dict[str, Tensor]:
+    """L1 of the answer and, at the scale they work on, of each candidate that the network makes; and of confidence."""
+    error = (ab - true).abs()
+    terms = {"colour": error.mean() / COLOUR, "square": (ab - true).square().mean() / COLOUR**2}
+    terms["confidence"] = _surprise(confidence, error)
+    small = F.avg_pool2d(true, 8)
+    for candidate in candidates:
+        if candidate.kind in ("recall", "prior", "scribble"):
+            far = (F.avg_pool2d(candidate.ab, 8) - small).abs()
+            terms[candidate.kind] = far.mean() / COLOUR
+        if candidate.kind == "prior":
+            terms["confidence"] = terms["confidence"] + 0.5 * _surprise(
+                candidate.confidence, (candidate.ab - true).abs()
+            )
+    return terms
+
+
+def _surprise(confidence: Tensor, error: Tensor) -> Tensor:
+    """How badly a confidence foretold the error."""
+    wanted = torch.exp(-error.detach().float().mean(1, keepdim=True) / SURE)
+    said = confidence.float().clamp(1e-4, 1 - 1e-4)
+    # Cross-entropy. PyTorch's own is refused in autocast on GPUs, and ends the process where something is no number.
+    return -(wanted * said.log() + (1 - wanted) * (1 - said).log()).mean()

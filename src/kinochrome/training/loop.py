@@ -1,0 +1,390 @@
+"""The training loop: one for every method, on one processor or many, stopped and resumed without a trace.
+
+A run lives in one folder:
+
+    recipe.toml        what it is
+    log.csv            step, name, value: every figure, in the order it came
+    last.safetensors   the averaged weights at the last checkpoint, with a full header
+    best.safetensors   those that did best on the development clips
+    state.pt           all that a resumed run needs
+    pictures/          what the development clips looked like
+    tensorboard/       the figures once more, where TensorBoard is installed
+    store/             the decoded data, unless another place was named
+    lock               held while a run is at work here
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import io
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+import cv2
+import torch
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset, Subset
+
+from kinochrome import video, weights
+from kinochrome.errors import ProjectError, TrainingError, WeightsError
+from kinochrome.evaluation.footage import TrueClip
+from kinochrome.project import locked, write_atomically
+from kinochrome.types import Method
+
+from . import judge
+from .data import Footage
+from .log import Log
+from .processes import Processes, together, uninterrupted
+from .recipe import Optimizer, Recipe, read
+
+Tell = Callable[[str, dict[str, Any]], None]
+"""Hears ("step", figures) and ("judged", figures) as they come, in the first process only."""
+
+
+class Task(Protocol):
+    """What a method's training is to the loop: the module `kinochrome.training.<method>` has a class `Task`."""
+
+    network: nn.Module
+    options: dict[str, Any]
+    """What the network was built with, for the header."""
+
+    def __init__(self, recipe: Recipe, path: Path, footage: Footage) -> None: ...
+
+    def examples(self, process: int, processes: int) -> Dataset[dict[str, Any]]:
+        """One batch a step; always the same one for the same step. `names` tells whose it is."""
+        ...
+
+    def terms(self, batch: dict[str, Any]) -> dict[str, Tensor]:
+        """The terms of the loss, and what is minimised as `total`."""
+        ...
+
+    def method(self, file: Path, device: str) -> Method:
+        """The method with the weights of a file, to be judged."""
+        ...
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run: what, from what, where."""
+
+    recipe: Path
+    data: tuple[Path, ...]
+    folder: Path
+    dev: Path | None = None
+    """Clips to judge by; none: there is no best."""
+    store: Path | None = None
+    """Decoded frames are kept here; the run's folder, if nothing is said."""
+    start_from: Path | None = None
+    """First weights; a resumed run has its own."""
+    device: str = "cpu"
+    resume: bool = False
+
+
+def train(job: Job, tell: Tell) -> None:
+    """Runs a recipe to its end; stopped at any time, it goes on with `resume`."""
+    recipe = read(job.recipe)
+    kind = _task_of(recipe.run.method, job.recipe)
+    with together(job.device) as processes, contextlib.ExitStack() as held:
+        _check(job, recipe, processes)
+        if processes.first:
+            held.enter_context(_folder_of(job))
+        clips = judge.clips_of(job.dev) if job.dev and processes.first else []
+        footage = processes.in_turn(lambda: Footage(job.data, job.store or job.folder / "store"))
+        torch.manual_seed(recipe.run.seed)
+        task = kind(recipe, job.recipe, footage)
+        job = replace(job, device=processes.device)
+        _Run(job, recipe, processes, task, Material(footage.layout, clips)).go(tell)
+
+
+@dataclass(frozen=True)
+class Material:
+    """What a run learns from, and what it is judged by."""
+
+    layout: str
+    """Of the footage."""
+    clips: list[TrueClip]
+
+
+class _Run:
+    """The state of a run between two steps."""
+
+    def __init__(self, job: Job, recipe: Recipe, processes: Processes, task: Task, material: Material) -> None:
+        self.job, self.recipe, self.processes, self.task, self.material = job, recipe, processes, task, material
+        if job.start_from and not job.resume:
+            _start_from(task.network, job.start_from)
+        self.network = task.network.to(job.device).train()
+        self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.average = {name: tensor.detach().clone() for name, tensor in self.network.state_dict().items()}
+        options = recipe.optimizer
+        self.optimizer = torch.optim.AdamW(
+            self.network.parameters(), lr=options.rate, weight_decay=options.decay, betas=options.momentum
+        )
+        self.scaler = torch.amp.GradScaler(torch.device(job.device).type, enabled=recipe.run.precision == "float16")
+        self.step, self.judged, self.best = 0, 0, -math.inf
+        if job.resume:
+            self._restore()
+        elif processes.first:
+            write_atomically(job.folder / "recipe.toml", job.recipe.read_bytes())
+        self.log = Log(job.folder, self.step) if processes.first else None
+
+    def go(self, tell: Tell) -> None:
+        """From here to the end."""
+        run, began, first = self.recipe.run, time.monotonic(), self.step
+        tell = tell if self.processes.first else _unheard
+        try:
+            if self._is_to_be_judged():
+                self._keep(tell)
+            for batch in self._batches():
+                with uninterrupted():
+                    figures = self._update(batch)
+                    self.step += 1
+                    self._note(figures)
+                left = (time.monotonic() - began) / (self.step - first) * (run.steps - self.step)
+                tell("step", {"step": self.step, "steps": run.steps, "left": left, **figures})
+                if self._is_due(run.save_every) or self._is_to_be_judged():
+                    self._keep(tell)
+        except KeyboardInterrupt:
+            self._keep()
+            raise
+        finally:
+            if self.log:
+                self.log.close()
+
+    def _is_due(self, every: int) -> bool:
+        return self.step % every == 0 or self.step == self.recipe.run.steps
+
+    def _is_to_be_judged(self) -> bool:
+        """A run that was stopped while it was judged is judged when it goes on."""
+        return bool(self.material.clips) and self.judged < self.step and self._is_due(self.recipe.run.judge_every)
+
+    def _update(self, batch: dict[str, Any]) -> dict[str, float]:
+        """One step of the optimizer; the figures of this batch."""
+        options, names = self.recipe.optimizer, batch.pop("names", ())
+        rate = learning_rate(options, self.step, self.recipe.run.steps)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        batch = {key: one.to(self.job.device) if isinstance(one, Tensor) else one for key, one in batch.items()}
+        precision = getattr(torch, self.recipe.run.precision)
+        with torch.autocast(torch.device(self.job.device).type, precision, enabled=precision != torch.float32):
+            terms = self.task.terms(batch)
+        self.optimizer.zero_grad(set_to_none=True)
+        self.scaler.scale(terms["total"]).backward()
+        # Before it is unscaled: what overflows in one process must be seen by all.
+        self.processes.share_gradients(self.network)
+        self.scaler.unscale_(self.optimizer)
+        length = torch.nn.utils.clip_grad_norm_(self.network.parameters(), options.clip)
+        lost = not bool(torch.isfinite(terms["total"]))
+        if lost or not (bool(torch.isfinite(length)) or self.scaler.is_enabled()):
+            raise TrainingError(
+                f"Step {self.step + 1}: {'the loss' if lost else 'a gradient'} is not a number, on {', '.join(names)}. "
+                f"The checkpoint of the last good save is kept in {self.job.folder}. Lower [optimizer] rate, or take "
+                "that sample out, and start again with --from last.safetensors."
+            )
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        self._follow(options.average)
+        task = f"{batch['task']}/" if "task" in batch else ""
+        return {f"{task}{name}": float(value.detach()) for name, value in terms.items()} | {"gradient": float(length)}
+
+    @torch.no_grad()
+    def _follow(self, average: float) -> None:
+        """Moves the averaged weights; at first they follow at once."""
+        share = 1 - min(average, (self.step + 1) / (self.step + 10))
+        for name, tensor in self.network.state_dict().items():
+            if tensor.is_floating_point():
+                self.average[name].lerp_(tensor, share)
+            else:
+                self.average[name].copy_(tensor)
+
+    def _batches(self) -> Iterator[dict[str, Any]]:
+        """The batches of the steps that are left."""
+        examples = self.task.examples(self.processes.rank, self.processes.count)
+        workers = self.recipe.run.workers
+        left = Subset(examples, range(self.step, self.recipe.run.steps))
+        ahead = {"prefetch_factor": 3, "worker_init_fn": _one_thread} if workers else {}
+        # A generator of its own: or each beginning would take a number from the one that is saved.
+        chance = torch.Generator()
+        yield from DataLoader(left, batch_size=None, num_workers=workers, generator=chance, **ahead)  # type: ignore[arg-type]
+
+    # --- What stays on disk ---
+
+    def _keep(self, judged_to: Tell | None = None) -> None:
+        """A checkpoint; with somebody to tell it, the judgement that is due comes with it."""
+        if not self.processes.first:
+            return
+        with uninterrupted():
+            self._write_weights("last.safetensors")
+        if judged_to and self._is_to_be_judged():
+            self._judge(judged_to)
+        with uninterrupted():
+            self._write_state()
+
+    def _write_weights(self, name: str) -> None:
+        tensors = {name: tensor.cpu() for name, tensor in self.average.items()}
+        with self._writing():
+            weights.write(self.job.folder / name, tensors, self._header(), self.recipe.run.shard)
+
+    def _write_state(self) -> None:
+        """All that the next step depends on, there completely or as it was."""
+        state = {
+            "step": self.step,
+            "judged": self.judged,
+            "best": self.best,
+            "data": self.material.layout,
+            "network": self.network.state_dict(),
+            "average": self.average,
+            "optimizer": self.optimizer.state_dict(),
+            "scaler": self.scaler.state_dict(),
+            "random": torch.get_rng_state(),
+        }
+        held = io.BytesIO()
+        torch.save(state, held)
+        with self._writing():
+            write_atomically(self.job.folder / "state.pt", held.getvalue())
+
+    def _note(self, figures: dict[str, float]) -> None:
+        if self.log:
+            with self._writing():
+                self.log.add(self.step, figures)
+
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except (OSError, WeightsError) as error:
+            raise TrainingError(
+                f"Step {self.step} could not be saved in {self.job.folder}: {error}. What was saved before is whole. "
+                "Make room, then give the same command with --resume."
+            ) from error
+
+    def _header(self) -> weights.Header:
+        recipe, run = self.recipe, self.recipe.run
+        words = f"{self.job.recipe.stem}, step {self.step} of {run.steps}, {asdict(recipe)}"
+        data = ", ".join(path.name for path in self.job.data)
+        return weights.Header(run.method, self.task.options, run.licence, words, data)
+
+    def _restore(self) -> None:
+        state = read_state(self.job.folder)
+        if state.get("data", self.material.layout) != self.material.layout:
+            raise TrainingError(
+                f"{self.job.folder} was begun with other data: what --data names has other frames now. Give it what it "
+                f"had, or begin a new run with --from {self.job.folder / 'last.safetensors'}."
+            )
+        try:
+            self.network.load_state_dict(state["network"])
+            self.optimizer.load_state_dict(state["optimizer"])
+            self.scaler.load_state_dict(state["scaler"])
+        except (KeyError, RuntimeError, ValueError) as error:
+            raise TrainingError(f"{self.job.folder}: its state is of another network: {error}.") from error
+        self.average = {name: tensor.to(self.job.device) for name, tensor in state["average"].items()}
+        self.step, self.best = state["step"], state["best"]
+        self.judged = state.get("judged", self.step)
+        torch.set_rng_state(state["random"])
+
+    def _judge(self, tell: Tell) -> None:
+        """Measures what is in last.safetensors; the best is kept."""
+        file = self.job.folder / "last.safetensors"
+        verdict = judge.judge(self.task.method(file, self.job.device), self.material.clips)
+        better = verdict.mean > self.best
+        with uninterrupted():
+            pictures = self.job.folder / "pictures"
+            with self._writing():
+                pictures.mkdir(exist_ok=True)
+                video.write_picture(pictures / f"step-{self.step:07d}.jpg", verdict.picture)
+            if better:
+                self.best = verdict.mean
+                self._write_weights("best.safetensors")
+            self._note({f"dev/{name}": value for name, value in verdict.psnr.items()} | {"dev": verdict.mean})
+            self.judged = self.step
+        tell("judged", {"step": self.step, "psnr": verdict.mean, "best": self.best, "better": better})
+
+
+def _unheard(event: str, data: dict[str, Any]) -> None:
+    pass
+
+
+def learning_rate(options: Optimizer, step: int, steps: int) -> float:
+    """Of the update after so many."""
+    warm = min(1.0, (step + 1) / max(1, options.warmup))
+    done = min(1.0, max(0, step - options.warmup) / max(1, steps - options.warmup))
+    fallen = options.floor + (1 - options.floor) * 0.5 * (1 + math.cos(math.pi * done))
+    return options.rate * warm * fallen
+
+
+def read_state(folder: Path) -> dict[str, Any]:
+    """What `--resume` goes on from."""
+    try:
+        return torch.load(folder / "state.pt", map_location="cpu", weights_only=True)
+    except Exception as error:
+        raise TrainingError(
+            f"{folder}/state.pt is damaged: {error}. Start anew with --from last.safetensors."
+        ) from error
+
+
+def _check(job: Job, recipe: Recipe, processes: Processes) -> None:
+    """What can be known to fail before anything is decoded."""
+    if recipe.run.batch % processes.count:
+        raise TrainingError(
+            f"{job.recipe}: a batch of {recipe.run.batch} cannot be shared evenly by {processes.count} processes. "
+            "Set run.batch to a multiple of them."
+        )
+    for source in job.data:
+        if job.dev and job.dev.resolve().is_relative_to(source.resolve()):
+            raise TrainingError(
+                f"--dev {job.dev} lies within --data {source}: what is learnt from judges nothing. Keep them apart."
+            )
+
+
+@contextlib.contextmanager
+def _folder_of(job: Job) -> Iterator[None]:
+    """A new run's folder, or the resumed one's, with nobody else at work there."""
+    with contextlib.ExitStack() as held:
+        try:
+            held.enter_context(locked(job.folder))
+        except ProjectError as error:
+            raise TrainingError(
+                f"Another run is at work in {job.folder}. Wait for it, or name another --out."
+            ) from error
+        except OSError as error:
+            raise TrainingError(f"{job.folder} cannot be a run's folder: {error}. Name another --out.") from error
+        _check_folder(job)
+        yield
+
+
+def _check_folder(job: Job) -> None:
+    kept, begun = job.folder / "recipe.toml", (job.folder / "state.pt").exists()
+    if begun and not job.resume:
+        raise TrainingError(f"{job.folder} holds a run already. Go on with --resume, or name another --out.")
+    if job.resume and not begun:
+        raise TrainingError(f"{job.folder} holds no run to resume. Leave out --resume to begin one.")
+    if job.resume and kept.exists() and kept.read_bytes() != job.recipe.read_bytes():
+        raise TrainingError(
+            f"{job.folder} was begun with another recipe ({kept}). Resume with that one, or begin a new run "
+            f"with --from {job.folder / 'last.safetensors'}."
+        )
+
+
+def _task_of(method: str, recipe: Path) -> type[Task]:
+    try:
+        return importlib.import_module(f"{__package__}.{method}").Task
+    except (ModuleNotFoundError, AttributeError) as error:
+        raise TrainingError(f"{recipe}: nothing here trains a method {method!r}.") from error
+
+
+def _start_from(network: nn.Module, file: Path) -> None:
+    tensors = weights.read(file)
+    try:
+        network.load_state_dict(tensors)
+    except RuntimeError as error:
+        raise TrainingError(f"{file} is of another architecture than the recipe's network: {error}") from error
+
+
+def _one_thread(worker: int) -> None:
+    """Examples are prepared beside the network, which has the threads."""
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)

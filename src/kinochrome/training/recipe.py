@@ -1,0 +1,157 @@
+"""Recipes: one TOML file says all that makes a training run; nothing is left to be remembered."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import tomllib
+import typing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from kinochrome.errors import TrainingError
+
+SHIPPED = Path(__file__).parent / "recipes"
+LEAST = {"steps": 1, "batch": 1, "seed": 0, "workers": 0, "save_every": 1, "judge_every": 1, "shard_megabytes": 0}
+"""The smallest that [run] may say."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """How long, how much at once, what is watched."""
+
+    method: str
+    """Whose network is trained: a module of `kinochrome.training`."""
+    steps: int
+    """Updates of the weights."""
+    batch: int = 4
+    """Examples an update, over all processes."""
+    seed: int = 1
+    """Of the examples; the first weights come from it, too."""
+    workers: int = 1
+    """Processes that prepare examples; 0 prepares them between the steps."""
+    save_every: int = 50
+    """Steps between two checkpoints."""
+    judge_every: int = 500
+    """Steps between two measurements on the development clips, with pictures."""
+    precision: Literal["float32", "bfloat16", "float16"] = "float32"
+    """Of the network's arithmetic; weights are always float32."""
+    licence: str = "Apache-2.0"
+    """Goes into the weights' header."""
+    shard_megabytes: int = 0
+    """Weights are written in files of at most so many megabytes; 0 writes one."""
+
+    @property
+    def shard(self) -> int | None:
+        """Bytes of the largest file of weights; None for any."""
+        return self.shard_megabytes * 1_000_000 or None
+
+
+@dataclass(frozen=True)
+class Optimizer:
+    """AdamW and its schedule: up over `warmup` steps, then down along half a cosine."""
+
+    rate: float = 5e-4
+    """The highest learning rate."""
+    warmup: int = 100
+    """Steps until it is reached."""
+    floor: float = 0.02
+    """Share of the rate that is left at the last step."""
+    decay: float = 0.01
+    """Weight decay."""
+    momentum: tuple[float, float] = (0.9, 0.99)
+    """AdamW's betas."""
+    clip: float = 0.5
+    """Longer gradients are shortened to this."""
+    average: float = 0.998
+    """The weights that are judged and shipped follow the trained ones by 1 minus this a step."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A whole run."""
+
+    run: Run
+    optimizer: Optimizer = field(default_factory=Optimizer)
+    network: dict[str, Any] = field(default_factory=dict)
+    """Options of the network; they go into the weights' header."""
+    lesson: dict[str, Any] = field(default_factory=dict)
+    """What examples are made of; the method's training knows the keys."""
+    loss: dict[str, float] = field(default_factory=dict)
+    """Weight of each term of the loss."""
+
+
+def find(name: str) -> Path:
+    """A recipe file, by its path or by the name of one that comes with Kinochrome."""
+    if name.endswith(".toml"):
+        return Path(name)
+    shipped = {path.stem: path for path in SHIPPED.glob("*.toml")}
+    if name not in shipped:
+        raise TrainingError(f"There is no recipe {name!r}. With Kinochrome come: {', '.join(sorted(shipped))}.")
+    return shipped[name]
+
+
+def read(path: Path) -> Recipe:
+    """The recipe of a file; TrainingError for a key that is unknown, missing or of the wrong kind."""
+    try:
+        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise TrainingError(f"{path} cannot be read as a recipe: {error}.") from error
+    known = {one.name for one in dataclasses.fields(Recipe)}
+    _check_keys(path, "", tables, known)
+    if "run" not in tables:
+        raise TrainingError(f"{path}: the table [run] is missing. It says at least: method, steps.")
+    for name, table in tables.items():
+        if not isinstance(table, dict):
+            raise TrainingError(f"{path}: {name} = {table!r} must be a table: [{name}], and its keys below.")
+    run = build(Run, tables["run"], path, "run")
+    for key, least in LEAST.items():
+        if getattr(run, key) < least:
+            raise TrainingError(f"{path}: run.{key} = {getattr(run, key)} must be at least {least}.")
+    loss = tables.get("loss", {})
+    return Recipe(
+        run,
+        build(Optimizer, tables.get("optimizer", {}), path, "optimizer"),
+        tables.get("network", {}),
+        tables.get("lesson", {}),
+        {key: _fitting(f"{path}: loss.{key}", value, float) for key, value in loss.items()},
+    )
+
+
+def build(kind: type, table: dict[str, Any], path: Path, name: str) -> Any:
+    """A dataclass from one of a recipe's tables; no key is unknown, none is missing, each is of its kind."""
+    fields = {one.name: one for one in dataclasses.fields(kind)}
+    _check_keys(path, name, table, set(fields))
+    required = [n for n, one in fields.items() if one.default is one.default_factory is dataclasses.MISSING]
+    if missing := [key for key in required if key not in table]:
+        raise TrainingError(f"{path}: [{name}] lacks {', '.join(missing)}.")
+    kinds = typing.get_type_hints(kind)
+    return kind(**{key: _fitting(f"{path}: {name}.{key}", value, kinds[key]) for key, value in table.items()})
+
+
+def _fitting(where: str, value: Any, kind: Any) -> Any:
+    """The value as its kind: whole numbers serve as numbers, lists as tuples."""
+    if typing.get_origin(kind) is Literal:
+        if value not in typing.get_args(kind):
+            raise TrainingError(f"{where} = {value!r}: choose one of {', '.join(map(repr, typing.get_args(kind)))}.")
+        return value
+    if typing.get_origin(kind) is tuple:
+        parts = typing.get_args(kind)
+        if not isinstance(value, list) or len(value) != len(parts):
+            raise TrainingError(f"{where} = {value!r} must be a list of {len(parts)}.")
+        return tuple(_fitting(where, one, part) for one, part in zip(value, parts, strict=True))
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+        raise TrainingError(f"{where} = {value!r} must be of the kind {kind.__name__}.")
+    return value
+
+
+def _check_keys(path: Path, table: str, given: dict[str, Any], known: set[str]) -> None:
+    for key in given:
+        if key not in known:
+            near = difflib.get_close_matches(key, known, n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else "."
+            where = f"[{table}] has" if table else "it has"
+            raise TrainingError(f"{path}: there is no {key!r}{hint} The keys that {where}: {', '.join(sorted(known))}.")

@@ -1,0 +1,545 @@
+"""The loop: it learns; stopped, killed, out of room or out of numbers, it goes on as if nothing had been."""
+
+from __future__ import annotations
+
+import csv
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from kinochrome import chain, weights
+from kinochrome.errors import TrainingError, VideoError
+from kinochrome.methods import kino as kino_method
+from kinochrome.training import kino, loop, processes
+from kinochrome.training.recipe import Optimizer, Run
+from kinochrome.types import Reference, Shot
+
+from . import tiny
+
+ROOT = Path(__file__).parents[2]
+
+
+def rows(folder: Path) -> list[tuple[int, str, float]]:
+    with (folder / "log.csv").open(newline="") as file:
+        head, *lines = csv.reader(file)
+    assert head == ["step", "name", "value"]
+    return [(int(step), name, float(value)) for step, name, value in lines]
+
+
+def equal(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
+    return list(one) == list(other) and all(torch.equal(one[name], other[name]) for name in one)
+
+
+# --- It learns ---
+
+
+def test_the_loss_of_a_repeated_clip_falls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kino, "TASKS", {"still": 1.0})
+    one = kino.Examples.__getitem__
+    monkeypatch.setattr(kino.Examples, "__getitem__", lambda self, step: one(self, 0))
+    events = tiny.run(tiny.job(tmp_path, steps=24, save_every=24))
+    losses = [data["still/total"] for event, data in events if event == "step"]
+    assert len(losses) == 24 and np.mean(losses[-4:]) < 0.8 * np.mean(losses[:4])
+
+
+def test_every_figure_is_told_and_logged(tmp_path: Path) -> None:
+    events = tiny.run(tiny.job(tmp_path))
+    told = [(data["step"], data) for event, data in events if event == "step"]
+    assert [step for step, _ in told] == [1, 2, 3, 4] and all(data["steps"] == 4 for _, data in told)
+    logged = rows(tmp_path / "run")
+    for step, data in told:
+        figures = {name: value for name, value in data.items() if name not in ("step", "steps", "left")}
+        assert [(s, n, pytest.approx(v)) for s, n, v in logged if s == step] == [
+            (step, name, value) for name, value in figures.items()
+        ]
+
+
+def test_the_learning_rate_rises_then_falls_to_the_floor() -> None:
+    options = Optimizer(rate=1.0, warmup=10, floor=0.1)
+    rates = [loop.learning_rate(options, step, 110) for step in range(110)]
+    assert rates[:10] == pytest.approx(np.arange(1, 11) / 10)
+    assert rates[60] == pytest.approx(0.55), "halfway down is halfway between 1 and the floor"
+    assert rates[109] == pytest.approx(0.1, abs=1e-3) and all(np.diff(rates[10:]) < 0)
+
+
+@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+def test_narrow_numbers_train(tmp_path: Path, precision: str) -> None:
+    tiny.run(tiny.job(tmp_path, precision=precision, steps=2))
+    assert all(tensor.dtype == torch.float32 for tensor in weights.read(tmp_path / "run/last.safetensors").values())
+    assert all(np.isfinite(value) for _, name, value in rows(tmp_path / "run") if not name.endswith("gradient"))
+
+
+# --- What it leaves ---
+
+
+def test_the_weights_load_as_the_method_and_colour_a_clip(tmp_path: Path) -> None:
+    tiny.run(tiny.job(tmp_path))
+    file = tmp_path / "run/last.safetensors"
+    method = kino_method.Kino(kino_method.KinoOptions(weights=str(file)))
+    light = torch.rand(4, 1, 48, 64) * 100
+    reference = Reference(light[0], torch.full((2, 48, 64), 20.0), torch.ones(1, 48, 64), 0)
+    step = chain.Step("kino", None, method, (48, 64))
+    said = list(
+        chain.colour_shot((step,), Shot(0, 4), 4, lambda size, first, last: light[first:last], lambda size: [reference])
+    )
+    assert len(said) == 4 and torch.equal(said[0].ab, reference.ab)
+    assert all(bool(torch.isfinite(one.ab).all()) for one in said)
+
+
+def test_the_header_says_how_and_from_what(tmp_path: Path) -> None:
+    tiny.run(tiny.job(tmp_path, rate=1.5e-3))
+    header = weights.read_header(tmp_path / "run/last.safetensors")
+    assert header.method == "kino" and header.licence == "Apache-2.0" and header.data == "data"
+    assert header.options == {"widths": [8, 8, 16, 16], "key": 16}
+    assert header.recipe.startswith("run, step 4 of 4, ") and "'rate': 0.0015" in header.recipe
+
+
+def test_the_average_follows_the_trained_weights(tmp_path: Path) -> None:
+    tiny.run(tiny.job(tmp_path, steps=1))
+    state = loop.read_state(tmp_path / "run")
+    # The first share is 1 - 1/10; the network began where the average did.
+    torch.manual_seed(1)
+    begun = kino.Network(kino.Shape((8, 8, 16, 16), 16)).state_dict()
+    for name, tensor in weights.read(tmp_path / "run/last.safetensors").items():
+        torch.testing.assert_close(tensor, begun[name].lerp(state["network"][name], 0.9), rtol=1e-5, atol=1e-7)
+
+
+def test_the_best_are_those_that_did_best(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = iter([20.0, 30.0, 25.0])
+    real = loop.judge.judge
+
+    def judged(method: Any, clips: Any) -> Any:
+        verdict = real(method, clips)
+        mean = next(found)
+        return replace(verdict, psnr=dict.fromkeys(verdict.psnr, mean))
+
+    monkeypatch.setattr(loop.judge, "judge", judged)
+    events = tiny.run(tiny.job(tmp_path, steps=6, save_every=5, dev=tiny.clips(tmp_path / "dev")))
+    assert [(data["step"], data["better"], data["best"]) for event, data in events if event == "judged"] == [
+        (2, True, 20.0),
+        (4, True, 30.0),
+        (6, False, 30.0),
+    ]
+    assert ", step 4 of 6," in weights.read_header(tmp_path / "run/best.safetensors").recipe
+    assert ", step 6 of 6," in weights.read_header(tmp_path / "run/last.safetensors").recipe
+    assert [(step, value) for step, name, value in rows(tmp_path / "run") if name == "dev"] == [
+        (2, 20.0),
+        (4, 30.0),
+        (6, 25.0),
+    ]
+    assert {name for _, name, _ in rows(tmp_path / "run") if name.startswith("dev/")} == {"dev/film0", "dev/pictures"}
+    assert len(list((tmp_path / "run/pictures").glob("*.jpg"))) == 3
+
+
+def test_without_clips_there_is_no_best(tmp_path: Path) -> None:
+    tiny.run(tiny.job(tmp_path))
+    assert not (tmp_path / "run/best.safetensors").exists() and (tmp_path / "run/last.safetensors").exists()
+
+
+def test_weights_are_written_once_a_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    written: list[str] = []
+    write = weights.write
+
+    def noted(path: Path, *rest: Any) -> None:
+        written.append(path.name)
+        write(path, *rest)
+
+    monkeypatch.setattr(weights, "write", noted)
+    tiny.run(tiny.job(tmp_path, steps=2, dev=tiny.clips(tmp_path / "dev")))
+    assert written == ["last.safetensors", "best.safetensors"]
+
+
+def test_the_state_does_not_grow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Told otherwise, it would meet other parts of the network for the first time.
+    monkeypatch.setattr(kino, "TASKS", {"first": 1.0})
+    sizes = []
+    for stop in (2, 4, 6):
+        with pytest.raises(KeyboardInterrupt):
+            tiny.run(tiny.job(tmp_path, steps=8, resume=stop > 2), stop_at=stop)
+        sizes.append((tmp_path / "run/state.pt").stat().st_size)
+    assert max(sizes) < 1.01 * min(sizes)
+
+
+def test_weights_in_shards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert Run("kino", 1).shard is None and Run("kino", 1, shard_megabytes=3).shard == 3_000_000
+    # The smallest that a recipe can say holds all of this network.
+    monkeypatch.setattr(Run, "shard", 60_000)
+    tiny.run(tiny.job(tmp_path, steps=2))
+    assert len(list((tmp_path / "run").glob("last-*-of-*.safetensors"))) > 1
+    kino_method.Kino(kino_method.KinoOptions(weights=str(tmp_path / "run/last")))
+
+
+def test_tensorboard_has_every_figure_once(tmp_path: Path) -> None:
+    pytest.importorskip("tensorboard")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    # Killed after step 3, saved at step 2: what came of step 3 comes again.
+    with pytest.raises(RuntimeError):
+        loop.train(tiny.job(tmp_path), killed_at_3)
+    tiny.run(tiny.job(tmp_path, resume=True))
+    events = EventAccumulator(str(tmp_path / "run/tensorboard")).Reload()
+    found = {(one.step, name): one.value for name in events.Tags()["scalars"] for one in events.Scalars(name)}
+    logged = rows(tmp_path / "run")
+    assert found == {(step, name): pytest.approx(value, rel=1e-6) for step, name, value in logged}
+    assert sum(len(events.Scalars(name)) for name in events.Tags()["scalars"]) == len(logged)
+
+
+def killed_at_3(event: str, data: dict[str, Any]) -> None:
+    if data["step"] == 3:
+        raise RuntimeError
+
+
+# --- Stopped and resumed ---
+
+
+def test_a_stopped_run_goes_on_as_if_it_had_not_been(tmp_path: Path) -> None:
+    dev = tiny.clips(tmp_path / "dev")
+    whole, broken = (tiny.job(tmp_path, name, steps=6, dev=dev) for name in ("whole", "broken"))
+    broken = replace(broken, recipe=whole.recipe)
+    tiny.run(whole)
+    # At step 3 between two checkpoints, at step 4 before it is judged.
+    for stop in (3, 4):
+        with pytest.raises(KeyboardInterrupt):
+            tiny.run(replace(broken, resume=stop > 3), stop_at=stop)
+    tiny.run(replace(broken, resume=True))
+    assert equal(tiny.state_of(whole.folder), tiny.state_of(broken.folder))
+    assert len(tiny.state_of(whole.folder)) > 100
+    assert tiny.files_of(whole.folder) == tiny.files_of(broken.folder)
+    assert len(tiny.files_of(whole.folder)) == 4
+
+
+def test_what_a_network_draws_by_chance_goes_on_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    total = kino.total
+
+    def chancy(*words: Any) -> dict[str, torch.Tensor]:
+        terms = total(*words)
+        return terms | {"total": terms["total"] * (0.5 + torch.rand(()))}
+
+    monkeypatch.setattr(kino, "total", chancy)
+    whole = tiny.job(tmp_path)
+    tiny.run(whole)
+    broken = replace(whole, folder=tmp_path / "broken")
+    with pytest.raises(KeyboardInterrupt):
+        tiny.run(broken, stop_at=2)
+    tiny.run(replace(broken, resume=True))
+    assert equal(tiny.state_of(whole.folder), tiny.state_of(broken.folder))
+
+
+def test_a_resumed_run_knows_its_best(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    verdict = loop.judge.Verdict({"clip": 30.0}, np.zeros((4, 4, 3), np.uint8))
+    monkeypatch.setattr(loop.judge, "judge", lambda method, clips: verdict)
+    dev = tiny.clips(tmp_path / "dev")
+    with pytest.raises(KeyboardInterrupt):
+        tiny.run(tiny.job(tmp_path, dev=dev), stop_at=3)
+    verdict = replace(verdict, psnr={"clip": 20.0})
+    events = tiny.run(tiny.job(tmp_path, dev=dev, resume=True))
+    assert [(data["better"], data["best"]) for event, data in events if event == "judged"] == [(False, 30.0)]
+    assert ", step 2 of 4," in weights.read_header(tmp_path / "run/best.safetensors").recipe
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+import torch
+from kinochrome.training import loop
+torch.set_num_threads(1)
+
+def tell(event, data):
+    if data["step"] == 5:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+recipe, data, folder, store = map(Path, sys.argv[1:])
+loop.train(loop.Job(recipe, (data,), folder, store=store), tell)
+"""
+
+
+def run_python(program: str, *words: object) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src"), "OMP_NUM_THREADS": "1"}
+    return subprocess.run(
+        [sys.executable, "-c", program, *map(str, words)],
+        env=environment, capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGKILL")
+def test_a_killed_run_goes_on_from_its_last_save(tmp_path: Path) -> None:
+    whole, killed = (tiny.job(tmp_path, name, steps=6, save_every=4) for name in ("whole", "killed"))
+    killed = replace(killed, recipe=whole.recipe)
+    tiny.run(whole)
+    done = run_python(KILLED, killed.recipe, killed.data[0], killed.folder, killed.store)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    assert loop.read_state(killed.folder)["step"] == 4 and rows(killed.folder)[-1][0] == 5
+    events = tiny.run(replace(killed, resume=True))
+    assert [data["step"] for _, data in events] == [5, 6]
+    assert equal(tiny.state_of(whole.folder), tiny.state_of(killed.folder))
+    assert tiny.files_of(whole.folder) == tiny.files_of(killed.folder)
+
+
+def test_a_torn_last_line_of_the_log_is_cut(tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        tiny.run(tiny.job(tmp_path), stop_at=3)
+    before = (tmp_path / "run/log.csv").read_bytes()
+    (tmp_path / "run/log.csv").write_bytes(before + b"4,first/total,0.1\n3,first/tot")
+    tiny.run(tiny.job(tmp_path, resume=True))
+    after = (tmp_path / "run/log.csv").read_bytes()
+    assert after.startswith(before) and b"first/tot\n" not in after and b",0.1\n" not in after
+
+
+def test_ctrl_c_waits_for_the_end_of_an_update(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    follow = loop._Run._follow
+
+    def interrupted(self: Any, average: float) -> None:
+        if self.step == 2:
+            signal.raise_signal(signal.SIGINT)
+            # Else the weights would have moved, and their average not.
+        follow(self, average)
+
+    whole = tiny.job(tmp_path, "whole")
+    tiny.run(whole)
+    monkeypatch.setattr(loop._Run, "_follow", interrupted)
+    broken = replace(whole, folder=tmp_path / "broken")
+    with pytest.raises(KeyboardInterrupt):
+        tiny.run(broken)
+    assert loop.read_state(broken.folder)["step"] == 3
+    monkeypatch.undo()
+    tiny.run(replace(broken, resume=True))
+    assert equal(tiny.state_of(whole.folder), tiny.state_of(broken.folder))
+
+
+def test_what_may_not_be_interrupted_gives_way_afterwards() -> None:
+    for error in (None, OSError):
+        seen = []
+        with pytest.raises(KeyboardInterrupt), processes.uninterrupted():
+            signal.raise_signal(signal.SIGINT)
+            seen.append("went on")
+            if error:
+                raise error
+        assert seen and signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    with pytest.raises(OSError), processes.uninterrupted():
+        raise OSError
+
+
+def test_a_finished_run_has_nothing_left_to_do(tmp_path: Path) -> None:
+    tiny.run(tiny.job(tmp_path))
+    before = tiny.files_of(tmp_path / "run")
+    assert tiny.run(tiny.job(tmp_path, resume=True)) == []
+    assert tiny.files_of(tmp_path / "run") == before
+
+
+def test_a_run_stopped_while_it_is_judged_is_judged_when_it_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dev = tiny.clips(tmp_path / "dev")
+
+    def stopped(method: Any, clips: Any) -> Any:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(loop.judge, "judge", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        tiny.run(tiny.job(tmp_path, steps=2, dev=dev))
+    monkeypatch.undo()
+    events = tiny.run(tiny.job(tmp_path, steps=2, dev=dev, resume=True))
+    assert [(event, data["step"]) for event, data in events] == [("judged", 2)]
+    assert (tmp_path / "run/best.safetensors").exists()
+
+
+# --- What is refused ---
+
+
+def test_a_run_is_neither_overwritten_nor_mixed_with_another(tmp_path: Path) -> None:
+    tiny.run(tiny.job(tmp_path))
+    before = tiny.files_of(tmp_path / "run")
+    with pytest.raises(TrainingError, match=r"holds a run already.*--resume"):
+        tiny.run(tiny.job(tmp_path))
+    with pytest.raises(TrainingError, match="begun with another recipe"):
+        tiny.run(tiny.job(tmp_path, steps=9, resume=True))
+    tiny.recipe(tmp_path / "run.toml")
+    with pytest.raises(TrainingError, match="begun with other data"):
+        other = tiny.footage(tmp_path / "other", (7,))
+        tiny.run(tiny.job(tmp_path, resume=True, data=(other,)))
+    assert tiny.files_of(tmp_path / "run") == before
+
+
+def test_there_is_nothing_to_resume(tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match="no run to resume"):
+        tiny.run(tiny.job(tmp_path, resume=True))
+
+
+def test_a_run_that_never_began_does_not_block_its_folder(tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match="is not there"):
+        tiny.run(tiny.job(tmp_path, data=(tmp_path / "nowhere",)))
+    tiny.run(tiny.job(tmp_path))
+
+
+def test_two_runs_in_one_folder(tmp_path: Path) -> None:
+    first = tiny.job(tmp_path)
+
+    def tell(event: str, data: dict[str, Any]) -> None:
+        if data["step"] == 1:
+            with pytest.raises(TrainingError, match="Another run is at work"):
+                tiny.run(first)
+
+    loop.train(first, tell)
+
+
+def test_a_damaged_state_says_how_to_go_on(tmp_path: Path) -> None:
+    tiny.run(tiny.job(tmp_path))
+    (tmp_path / "run/state.pt").write_bytes(b"torn")
+    with pytest.raises(TrainingError, match=r"damaged.*--from last\.safetensors"):
+        tiny.run(tiny.job(tmp_path, resume=True))
+
+
+def test_what_is_judged_by_is_not_learnt_from(tmp_path: Path) -> None:
+    tiny.footage(tmp_path / "data")
+    with pytest.raises(TrainingError, match="learnt from judges nothing"):
+        tiny.run(tiny.job(tmp_path, dev=tiny.clips(tmp_path / "data" / "dev")))
+    with pytest.raises(VideoError, match="holds no clips"):
+        (tmp_path / "empty").mkdir()
+        tiny.run(tiny.job(tmp_path, dev=tmp_path / "empty"))
+
+
+def test_an_unknown_method_is_not_trained(tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match="nothing here trains a method 'nobody'"):
+        tiny.run(tiny.job(tmp_path, method="nobody"))
+
+
+# --- First weights ---
+
+
+def test_first_weights_are_taken_from_a_file(tmp_path: Path) -> None:
+    tiny.run(tiny.job(tmp_path))
+    last = tmp_path / "run/last.safetensors"
+    tiny.run(tiny.job(tmp_path, "next", steps=1, rate=1e-12, start_from=last))
+    begun = weights.read(last)
+    after = weights.read(tmp_path / "next/last.safetensors")
+    assert all(torch.allclose(after[name], begun[name], atol=1e-6) for name in begun)
+
+
+def test_first_weights_of_another_network_are_refused(tmp_path: Path) -> None:
+    tiny.run(tiny.job(tmp_path, "small", steps=1))
+    with pytest.raises(TrainingError, match="another architecture than the recipe's network"):
+        tiny.run(tiny.job(tmp_path, key=24, start_from=tmp_path / "small/last.safetensors"))
+    assert not (tmp_path / "run/state.pt").exists()
+
+
+# --- What goes wrong on the way ---
+
+
+def spoil(monkeypatch: pytest.MonkeyPatch, at: int) -> None:
+    """From this step on the answer is no number."""
+    one = kino.Examples.__getitem__
+
+    def spoilt(self: Any, step: int) -> dict[str, Any]:
+        batch = one(self, step)
+        if step == at:
+            batch["lab"][:, :, 1:] = torch.nan
+        return batch
+
+    monkeypatch.setattr(kino.Examples, "__getitem__", spoilt)
+
+
+def test_a_loss_that_is_no_number_stops_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    spoil(monkeypatch, at=2)
+    with pytest.raises(TrainingError, match=r"Step 3: the loss is not a number, on .*film0\.mkv"):
+        tiny.run(tiny.job(tmp_path))
+    assert rows(tmp_path / "run")[-1][0] == 2 and all(np.isfinite(value) for *_, value in rows(tmp_path / "run"))
+    assert loop.read_state(tmp_path / "run")["step"] == 2
+    kept = weights.read(tmp_path / "run/last.safetensors")
+    assert all(bool(torch.isfinite(tensor).all()) for tensor in kept.values())
+    monkeypatch.undo()
+    tiny.run(tiny.job(tmp_path, resume=True))
+
+
+@contextmanager
+def full_disk(largest: int) -> Iterator[None]:
+    """No file can be made longer than this: what a program sees is what it sees of a full disk, but for the number."""
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (largest, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no such limit")
+@pytest.mark.parametrize("room", ["weights", "state", "log"])
+def test_a_full_disk_leaves_the_last_checkpoint(tmp_path: Path, room: str) -> None:
+    first = tiny.job(tmp_path, steps=6)
+    with pytest.raises(KeyboardInterrupt):
+        tiny.run(first, stop_at=2)
+    folder = first.folder
+    state, names = (folder / "state.pt").read_bytes(), {path.name for path in folder.iterdir()}
+    largest = {
+        "weights": (folder / "last.safetensors").stat().st_size - 1000,
+        "state": len(state) - 1000,
+        "log": (folder / "log.csv").stat().st_size + 10,
+    }[room]
+    with full_disk(largest), pytest.raises(TrainingError, match=r"could not be saved in .*--resume"):
+        tiny.run(replace(first, resume=True))
+    assert (folder / "state.pt").read_bytes() == state
+    assert weights.read_header(folder / "last.safetensors").method == "kino"
+    assert {path.name for path in folder.iterdir()} == names, "nothing half is left"
+    tiny.run(replace(first, resume=True))
+    whole = replace(first, folder=tmp_path / "whole")
+    tiny.run(whole)
+    assert equal(tiny.state_of(whole.folder), tiny.state_of(folder))
+    assert tiny.files_of(whole.folder) == tiny.files_of(folder)
+
+
+# --- Several processes ---
+
+
+def two_processes(job: loop.Job) -> subprocess.CompletedProcess[str]:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src"), "OMP_NUM_THREADS": "1"}
+    words = ["train", job.recipe, "--data", job.data[0], "--out", job.folder, "--device", "cpu"]
+    return subprocess.run(
+        [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", str(port),
+         "-m", "kinochrome", *map(str, words)],
+        env=environment, capture_output=True, text=True, timeout=180, check=False,
+    )  # fmt: skip
+
+
+@pytest.mark.skipif(not torch.distributed.is_available(), reason="this PyTorch has no processes")
+def test_two_processes_do_what_one_does(tmp_path: Path) -> None:
+    both, alone = (replace(tiny.job(tmp_path, name, steps=2), store=None) for name in ("both", "alone"))
+    done = two_processes(both)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("done: ") == 1, "one process speaks"
+    tiny.run(alone)
+    ours, theirs = (loop.read_state(job.folder) for job in (both, alone))
+    assert all(bool(torch.isfinite(tensor).all()) for tensor in ours["network"].values())
+    # The mean of the gradients. The weights themselves go by its sign at first, however near to 0 it is.
+    mean, expected = (
+        {key: one["exp_avg"] for key, one in state["optimizer"]["state"].items()} for state in (ours, theirs)
+    )
+    assert set(mean) == set(expected)
+    assert max(float(one.abs().max()) for one in expected.values()) > 1e-3, "or nothing would be compared"
+    for key, one in mean.items():
+        torch.testing.assert_close(one, expected[key], rtol=1e-3, atol=1e-6)
+    logged = {name: value for _, name, value in rows(alone.folder)}
+    assert {name: value for _, name, value in rows(both.folder)}.keys() == logged.keys()
+    assert {path.name for path in (both.folder / "store").iterdir()} == {
+        path.name for path in (alone.folder / "store").iterdir()
+    }
+
+
+def test_a_batch_that_cannot_be_shared_is_refused(tmp_path: Path) -> None:
+    wanted = tiny.job(tmp_path, batch=3)
+    with pytest.raises(TrainingError, match="batch of 3 cannot be shared evenly by 2"):
+        loop._check(wanted, loop.read(wanted.recipe), processes.Processes(0, 2))

@@ -1,0 +1,139 @@
+"""Recipes: all that come along can be trained; whatever is misspelt, missing or of the wrong kind is named."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from kinochrome.errors import TrainingError
+from kinochrome.training import kino, loop, recipe
+from kinochrome.training.data import Footage
+
+from . import tiny
+
+ROOT = Path(__file__).parents[2]
+RUN_KEYS = "batch, judge_every, licence, method, precision, save_every, seed, shard_megabytes, steps, workers."
+LEAST = '[run]\nmethod = "kino"\nsteps = 5\n'
+
+
+def read(tmp_path: Path, text: str) -> recipe.Recipe:
+    (tmp_path / "mine.toml").write_text(text, encoding="utf-8")
+    return recipe.read(tmp_path / "mine.toml")
+
+
+def footage(tmp_path: Path) -> Footage:
+    tiny.footage(tmp_path / "data")
+    tiny.photographs(tmp_path / "data")
+    return Footage([tmp_path / "data"], tmp_path / "store")
+
+
+SHIPPED = sorted(recipe.SHIPPED.glob("*.toml"))
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
+def test_every_recipe_that_comes_along_builds_its_task(path: Path, tmp_path: Path) -> None:
+    found = recipe.read(path)
+    task = loop._task_of(found.run.method, path)(found, path, footage(tmp_path))
+    assert sum(one.numel() for one in task.network.parameters()) > 0 and task.options
+    assert len(task.examples(0, 1)) == found.run.steps  # type: ignore[arg-type]
+
+
+def test_a_recipe_has_a_name_or_a_path(tmp_path: Path) -> None:
+    assert [recipe.find(path.stem) for path in SHIPPED] == SHIPPED and SHIPPED
+    assert recipe.find(str(tmp_path / "mine.toml")) == tmp_path / "mine.toml"
+    with pytest.raises(TrainingError, match=r"There is no recipe 'kina'\. With Kinochrome come: kino\."):
+        recipe.find("kina")
+
+
+def test_what_is_not_said_has_its_default(tmp_path: Path) -> None:
+    found = read(tmp_path, LEAST)
+    assert found.run == recipe.Run("kino", 5) and found.optimizer == recipe.Optimizer()
+    assert found.network == found.lesson == found.loss == {}
+
+
+def test_numbers_may_be_whole_and_lists_become_tuples(tmp_path: Path) -> None:
+    text = LEAST + "[optimizer]\nrate = 1\nmomentum = [0.8, 1]\n[loss]\ncolour = 2\n"
+    found = read(tmp_path, text)
+    assert found.optimizer.rate == 1.0 and isinstance(found.optimizer.rate, float)
+    assert found.optimizer.momentum == (0.8, 1.0) and found.loss == {"colour": 2.0}
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (
+            LEAST + "stepps = 3\n",
+            "there is no 'stepps'; did you mean 'steps'? The keys that [run] has: " + RUN_KEYS,
+        ),
+        (
+            LEAST + "[lesons]\n",
+            "there is no 'lesons'; did you mean 'lesson'? The keys that it has: lesson, loss, network, optimizer, run.",
+        ),
+        (
+            LEAST + "[optimizer]\nxyz = 3\n",
+            "there is no 'xyz'. The keys that [optimizer] has: average, clip, decay, floor, momentum, rate, warmup.",
+        ),
+        ("[optimizer]\n", "the table [run] is missing. It says at least: method, steps."),
+        ("[run]\nmethod = 'kino'\n", "[run] lacks steps."),
+        ("[run]\nseed = 1\n", "[run] lacks method, steps."),
+        ("run = 3\n", "run = 3 must be a table: [run], and its keys below."),
+        ("loss = 3\n" + LEAST, "loss = 3 must be a table: [loss], and its keys below."),
+        ("[run]\nmethod = 'kino'\nsteps = 2.5\n", "run.steps = 2.5 must be of the kind int."),
+        ("[run]\nmethod = 'kino'\nsteps = true\n", "run.steps = True must be of the kind int."),
+        ("[run]\nmethod = 7\nsteps = 2\n", "run.method = 7 must be of the kind str."),
+        ("[run]\nmethod = 'kino'\nsteps = 0\n", "run.steps = 0 must be at least 1."),
+        (LEAST + "save_every = 0\n", "run.save_every = 0 must be at least 1."),
+        (LEAST + "workers = -1\n", "run.workers = -1 must be at least 0."),
+        (
+            LEAST + "precision = 'half'\n",
+            "run.precision = 'half': choose one of 'float32', 'bfloat16', 'float16'.",
+        ),
+        (LEAST + "[optimizer]\nrate = 'high'\n", "optimizer.rate = 'high' must be of the kind float."),
+        (LEAST + "[optimizer]\nmomentum = [0.9]\n", "optimizer.momentum = [0.9] must be a list of 2."),
+        (LEAST + "[optimizer]\nmomentum = [0.9, 'x']\n", "optimizer.momentum = 'x' must be of the kind float."),
+        (LEAST + "[loss]\ncolour = 'much'\n", "loss.colour = 'much' must be of the kind float."),
+    ],
+)
+def test_what_is_wrong_is_named(tmp_path: Path, text: str, said: str) -> None:
+    with pytest.raises(TrainingError) as caught:
+        read(tmp_path, text)
+    assert str(caught.value) == f"{tmp_path / 'mine.toml'}: {said}"
+
+
+@pytest.mark.parametrize("content", [None, b"[run\n", b"\xff\xfe"])
+def test_what_is_no_recipe(tmp_path: Path, content: bytes | None) -> None:
+    path = tmp_path / "mine.toml"
+    if content:
+        path.write_bytes(content)
+    with pytest.raises(TrainingError, match=r"mine\.toml cannot be read as a recipe"):
+        recipe.read(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[network]\nkeys = 3\n[loss]\ncolour = 1\n", "there is no 'keys'; did you mean 'key'?"),
+        ("[lesson]\nside = 1.5\n[loss]\ncolour = 1\n", "lesson.side = 1.5 must be of the kind int"),
+        ("[loss]\ncolour = 1\nhue = 1\n", "[loss] has no hue. There are: colour, confidence"),
+        ("", "[loss] lacks colour"),
+    ],
+)
+def test_what_the_method_does_not_know_is_named(tmp_path: Path, text: str, said: str) -> None:
+    found = read(tmp_path, LEAST + text)
+    with pytest.raises(TrainingError) as caught:
+        kino.Task(found, tmp_path / "mine.toml", footage(tmp_path))
+    assert str(caught.value).startswith(str(tmp_path / "mine.toml")) and said in str(caught.value)
+
+
+# --- The page ---
+
+
+def test_the_page_is_as_new_as_the_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(ROOT / "docs"))
+    import generate
+
+    page = generate.TRAINING.read_text(encoding="utf-8")
+    assert page == generate.with_recipe(page), "docs/training.md is older than the code; run `python docs/generate.py`"
+    for name in (*kino.LOSSES, *kino.TASKS, "shard_megabytes", "warmup", "widths", "scratches", "guided_smoothness"):
+        assert f"`{name}`" in page, f"docs/training.md says nothing of {name}"

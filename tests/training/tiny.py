@@ -1,0 +1,122 @@
+"""A run so small that a test can have many: a tiny recipe, generated footage, and what is left when it ends.
+
+footage(tmp_path / "data")
+events = run(job(tmp_path, steps=4))
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+
+from kinochrome import video, weights
+from kinochrome.training import loop
+from tests.film import make_film, moving_planes
+
+RECIPE: dict[str, dict[str, Any]] = {
+    "run": {"method": "kino", "steps": 4, "batch": 2, "workers": 0, "save_every": 2, "judge_every": 2},
+    "optimizer": {"rate": 2e-3, "warmup": 4},
+    "network": {"widths": [8, 8, 16, 16], "key": 16},
+    "lesson": {"frames": 3, "side": 64, "photos": 0.0, "worn": 0.0, "jump": 2},
+    "loss": {"colour": 1.0, "square": 1.0, "recall": 0.3, "scribble": 0.3, "prior": 0.2, "confidence": 0.05},
+}
+TAGS = {"matrix": 1, "range": 1, "primaries": 1, "transfer": 1}
+
+
+def recipe(path: Path, **changes: Any) -> Path:
+    """The tiny recipe as a file, keys changed wherever they are: `recipe(path, steps=6, photos=0.5)`."""
+    lines = []
+    for name, table in RECIPE.items():
+        lines.append(f"[{name}]")
+        for key, value in table.items():
+            value = changes.pop(key, value)
+            lines.append(f"{key} = {str(value).lower() if isinstance(value, bool) else repr(value)}")
+        if name == "run":
+            lines += [f"{key} = {changes.pop(key)!r}" for key in ("precision", "shard_megabytes") if key in changes]
+    assert not changes, f"no table of the tiny recipe has {changes}"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return path
+
+
+def footage(folder: Path, frames: tuple[int, ...] = (12,)) -> Path:
+    """A folder with a coloured film of so many frames for each."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for number, count in enumerate(frames):
+        planes = moving_planes(count, (64, 80), "yuv444p", seed=number)
+        make_film(folder / f"film{number}.mkv", planes, "yuv444p", tags=TAGS)
+    return folder
+
+
+def photographs(folder: Path, count: int = 3) -> list[np.ndarray]:
+    """Pictures of noise over one colour each, as PNG; what they hold."""
+    folder.mkdir(parents=True, exist_ok=True)
+    random = np.random.default_rng(5)
+    images = []
+    for number in range(count):
+        noise = random.integers(0, 60, (70, 90, 1), np.uint8)
+        images.append((noise + random.integers(0, 190, 3, np.uint8)).astype(np.uint8))
+        assert cv2.imwrite(str(folder / f"photo{number}.png"), images[-1][..., ::-1])
+    return images
+
+
+def clips(folder: Path) -> Path:
+    """Two development clips: a film, and a folder of pictures."""
+    footage(folder, (6,))
+    (folder / "pictures").mkdir()
+    for number, planes in enumerate(moving_planes(5, (48, 64), "yuv444p", seed=9)):
+        video.write_picture(folder / "pictures" / f"{number:05d}.png", np.stack(planes, 2))
+    return folder
+
+
+def job(folder: Path, name: str = "run", **changes: Any) -> loop.Job:
+    """A run in `folder`/`name` of the footage in `folder`/data, which is made where it is missing."""
+    fields = {key: changes.pop(key) for key in ("dev", "resume", "start_from", "data") if key in changes}
+    data = folder / "data"
+    if not data.exists():
+        footage(data)
+    file = recipe(folder / f"{name}.toml", **changes)
+    made = loop.Job(recipe=file, data=(data,), folder=folder / name, store=folder / "store")
+    return replace(made, **fields)
+
+
+def run(job: loop.Job, stop_at: int = 0) -> list[tuple[str, dict[str, Any]]]:
+    """Trains; what was told. Stopped like by Ctrl-C once a step is told of."""
+    events: list[tuple[str, dict[str, Any]]] = []
+
+    def tell(event: str, data: dict[str, Any]) -> None:
+        events.append((event, data))
+        if event == "step" and data["step"] == stop_at:
+            raise KeyboardInterrupt
+
+    loop.train(job, tell)
+    return events
+
+
+def files_of(folder: Path) -> dict[str, Any]:
+    """What a run left for people. A safetensors file names what is in its header in any order, hence not its bytes."""
+    kept: dict[str, Any] = {name: (folder / name).read_bytes() for name in ("log.csv", "recipe.toml")}
+    for path in folder.glob("*.safetensors"):
+        tensors = {name: tensor.numpy().tobytes() for name, tensor in weights.read(path).items()}
+        kept[path.name] = weights.read_header(path), tensors
+    return kept
+
+
+def state_of(folder: Path) -> dict[str, torch.Tensor]:
+    """Every tensor of the state, flat."""
+    return dict(_flat("", loop.read_state(folder)))
+
+
+def _flat(name: str, value: Any) -> Any:
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield from _flat(f"{name}/{key}", inner)
+    elif isinstance(value, list | tuple):
+        yield from _flat(name, dict(enumerate(value)))
+    elif value is not None and not isinstance(value, str):
+        yield name, torch.as_tensor(value)
