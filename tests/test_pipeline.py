@@ -337,7 +337,7 @@ class TestBadInput:
     def test_too_little_space(self, scene: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         usage = plan.shutil.disk_usage(tmp_path)
         monkeypatch.setattr(plan.shutil, "disk_usage", lambda place: usage._replace(free=1000))
-        with pytest.raises(VideoError, match=r"GB free; about .* are needed.*--project"):
+        with pytest.raises(VideoError, match=r" 1 kB free; about .* kB are needed.*--project"):
             colour(scene, tmp_path / "colour.mkv", both_stills(scene, tmp_path))
 
 

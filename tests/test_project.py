@@ -140,7 +140,8 @@ def test_a_reference_without_a_name(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("count", "words"), [(0, "0 MB"), (39_600_000, "40 MB"), (1_000_000_000, "1.0 GB"), (2_540_000_000, "2.5 GB")]
+    ("count", "words"),
+    [(0, "0 kB"), (332_000, "332 kB"), (39_600_000, "40 MB"), (1_000_000_000, "1.0 GB"), (2_540_000_000, "2.5 GB")],
 )
 def test_room_is_told_in_a_unit_that_shows_it(count: int, words: str) -> None:
     assert project.bytes_in_words(count) == words

@@ -204,8 +204,10 @@ def write_atomically(path: Path, content: bytes) -> None:
 
 
 def bytes_in_words(count: int) -> str:
-    """`2.5 GB`, or `40 MB` where gigabytes would say 0.0."""
-    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.0f} MB"
+    """`2.5 GB`, `40 MB`, `3 kB`: never a unit that says 0."""
+    if count >= 1e9:
+        return f"{count / 1e9:.1f} GB"
+    return f"{count / 1e6:.0f} MB" if count >= 1e6 else f"{count / 1e3:.0f} kB"
 
 
 def size_of(path: Path) -> int:
