@@ -15,7 +15,7 @@ from kinochrome.errors import KinochromeError, MethodError, VideoError
 from kinochrome.evaluation.evaluate import Job, evaluate, key_of, rows_of
 from kinochrome.evaluation.footage import find
 from kinochrome.evaluation.protocols import protocol_of
-from kinochrome.evaluation.score import place, score_clip
+from kinochrome.evaluation.score import Measures, place, score_clip
 from kinochrome.evaluation.table import as_json
 from tests.evaluation.data import write_clip, write_data
 from tests.metrics.clips import grey, panned
@@ -202,7 +202,7 @@ def test_results_with_values_that_are_no_numbers(data: Path) -> None:
 
     clip = find(data)[0]
     with pytest.raises(VideoError, match=r"broken, clip long, frame 1: .*not within 0..1"):
-        score_clip(clip, protocol_of("first-frame").tasks(6), [Broken()], PSNR)
+        score_clip(clip, protocol_of("first-frame").tasks(6), [Broken()], Measures(PSNR))
 
 
 @pytest.mark.parametrize(

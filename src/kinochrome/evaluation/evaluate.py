@@ -22,7 +22,7 @@ from .footage import PictureClip, TrueClip
 from .grey import GREYS, TEXTS, GreyName
 from .protocols import Protocol, Task, protocol_of
 from .rows import CopyRow, GreyRow, MethodRow, ResultsRow, Row, TruthRow, check_needs
-from .score import Scored, keep, kept, metrics_of, place, score_clip
+from .score import Measures, Scored, keep, kept, metrics_of, place, score_clip
 from .table import Evaluation
 
 ALWAYS = ("psnr", "colorfulness")
@@ -285,9 +285,8 @@ def score_work(work: Work, tell: Callable[[str, int], None] = lambda clip, frame
     """Scores one clip and keeps what it finds. `tell` hears of frames that went by."""
     rules = protocol_of(work.job.protocol, work.job.include_exemplar)
     rows = [row for row in rows_of(work.job, rules) if row.name in work.rows]
-    device = chain.chosen_device(work.job.device)
-    tell_clip = functools.partial(tell, work.clip.name)
-    found = score_clip(work.clip, work.tasks, rows, work.names, work.job.flow, device, tell_clip)
+    measures = Measures(work.names, work.job.flow, chain.chosen_device(work.job.device))
+    found = score_clip(work.clip, work.tasks, rows, measures, functools.partial(tell, work.clip.name))
     for name, key in zip(work.rows, work.keys, strict=True):
         keep(place(work.job.out, name, work.clip.name), key, found[name])
     return found

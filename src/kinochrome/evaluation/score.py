@@ -84,22 +84,32 @@ class _Sheet:
         return Scored(figures, self.index, self.frames, gathered, self.worst.jpeg(), self.worst.index)
 
 
+@dataclass(frozen=True)
+class Measures:
+    """What is measured, and by what means."""
+
+    names: Sequence[str]
+    """Of metrics."""
+    flow: str = "dis"
+    """How the true film's motion is found."""
+    device: str = "cpu"
+    """Where metrics' networks work."""
+
+
 def score_clip(
     clip: TrueClip,
     tasks: Sequence[Task],
     rows: Sequence[Row],
-    names: Sequence[str],
-    flow: str = "dis",
-    device: str = "cpu",
+    measures: Measures,
     tell: Callable[[int], None] = lambda frames: None,
 ) -> dict[str, Scored]:
     """Each row's figures on a clip. `tell` hears of every frame that went by."""
-    truth = Truth(flow)
+    truth = Truth(measures.flow)
     sheets = []
     for row in rows:
-        wanted = metrics_of(row, names)
+        wanted = metrics_of(row, measures.names)
         with_draft = any("draft" in metrics.load(name).needs for name in wanted)
-        sheets.append(_Sheet(row, Score(wanted, device), with_draft))
+        sheets.append(_Sheet(row, Score(wanted, measures.device), with_draft))
     for task in tasks:
         _score_task(clip, task, sheets, truth, tell)
     return {sheet.row.name: sheet.finish() for sheet in sheets}
