@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -235,8 +236,8 @@ def _see(network: Network, light: Tensor) -> list[Sight]:
     """The sights of frames (B, T, 1, h, w), each of a batch."""
     batch, count = light.shape[:2]
     whole = network.see(light.transpose(0, 1).flatten(0, 1))
-    parts = [getattr(whole, name).unflatten(0, (count, batch)) for name in ("lightness", "context", "keys", "prior")]
-    return [Sight(*(part[index] for part in parts)) for index in range(count)]
+    frames = whole.each(lambda tensor: tensor.unflatten(0, (count, batch)))
+    return [frames.each(operator.itemgetter(index)) for index in range(count)]
 
 
 def _told(network: Network, batch: dict[str, Any], sights: list[Sight]) -> tuple[Said | None, Memory | None, int]:
@@ -303,7 +304,7 @@ def _scribbled(network: Network, sight: Sight, batch: dict[str, Any]) -> Candida
     """Each of the batch has its own number of scribbled places."""
     parts = []
     for n in range(len(batch["where"])):
-        one = Sight(*(getattr(sight, name)[n : n + 1] for name in ("lightness", "context", "keys", "prior")))
+        one = sight.each(operator.itemgetter(slice(n, n + 1)))
         memory = network.scribbled(one, batch["lab"][n : n + 1, 0, 1:], batch["where"][n : n + 1])
         assert memory is not None
         parts.append(network.recall(one, memory, "scribble"))

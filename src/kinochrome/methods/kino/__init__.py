@@ -118,11 +118,12 @@ class Kino:
         """
         height, width = clip.lightness.shape[-2:]
         film = self._film(clip)
+        back = film.reversed()
         head, last = max(clip.overlap - 1, 0), len(film) - 1
         placed = self._sources(clip, film)
         mirrored = [replace(source, frame=last - source.frame) for source in placed]
         before = _unpack(clip.carried if clip.overlap < 2 else None, placed, film)
-        after = _unpack(clip.brought, mirrored, film.reversed())
+        after = _unpack(clip.brought, mirrored, back)
         # Each neighbour speaks in one sweep only; what it handed over is more than what it said.
         earlier = [] if before else self._neighbour(clip.previous, head, film)
         later = [] if after else self._neighbour(clip.following, last, film)
@@ -131,7 +132,7 @@ class Kino:
         if after or any(source.frame > 0 for source in [*placed, *earlier, *later]):
             neighbours = [] if after else later or earlier
             mirrored += [replace(source, frame=last - source.frame) for source in neighbours]
-            backward = list(self._sweep(film.reversed(), mirrored, after, backward))[::-1]
+            backward = list(self._sweep(back, mirrored, after, backward))[::-1]
         told_at = [source.frame for source in placed]
         # The piece before has not been here: this run brings colours back to it, and owes it nothing else.
         brings = bool(clip.overlap and clip.previous is None and (after or any(frame > head for frame in told_at)))
@@ -141,7 +142,7 @@ class Kino:
         for state in self._sweep(film, [*placed, *earlier], before, backward, alone=True):
             yield _painted(state, height, width)
         if brings:
-            return _pack(backward[head], film.reversed())
+            return _pack(backward[head], back)
         return _pack(state, film)
 
     def _sweep(

@@ -9,7 +9,7 @@ them pixel by pixel and corrects the mixture. All sizes are working sizes, multi
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -48,6 +48,10 @@ class Sight:
     """(B, k, H/8, W/8), of length 1"""
     prior: Tensor
     """(B, 3, H/4, W/4): ab / COLOUR and the logit of confidence"""
+
+    def each(self, change: Callable[[Tensor], Tensor]) -> Sight:
+        """The same sight with every tensor changed alike."""
+        return Sight(change(self.lightness), change(self.context), change(self.keys), change(self.prior))
 
 
 @dataclass(frozen=True)
@@ -193,9 +197,9 @@ class Network(nn.Module):
 
     def remember(self, sight: Sight, ab: Tensor, confidence: Tensor, placed: bool = True) -> Memory:
         """The places of a frame with known colours; not `placed`: where they are in it says nothing."""
-        known = F.avg_pool2d(confidence, 8)
-        value = F.avg_pool2d(torch.cat([ab / COLOUR * confidence, confidence], 1), 8)
-        value = torch.cat([value[:, :2] / known.clamp(min=1e-3), known], 1)
+        mean = F.avg_pool2d(torch.cat([ab / COLOUR * confidence, confidence], 1), 8)
+        known = mean[:, 2:]
+        value = torch.cat([mean[:, :2] / known.clamp(min=1e-3), known], 1)
         keys = self._addressed(sight, placed, known)
         return Memory(keys, value.flatten(2).transpose(1, 2))
 
@@ -222,7 +226,8 @@ class Network(nn.Module):
         asked, held, told = (x[:, None] for x in (asked, held, F.pad(values, (0, spare))))
         answer = F.scaled_dot_product_attention(asked, held, told, scale=1.0)[:, 0]
         found, key = answer[..., :3], answer[..., 3 : values.shape[-1]]
-        own = self._tone(sight).square().sum(1).flatten(1)[..., None] / 2
+        tone = queries[..., self.shape.key : self.shape.key + len(self.tones)]
+        own = tone.square().sum(-1, keepdim=True) / 2
         likeness = (((queries * key).sum(-1, keepdim=True) - own) / self.sharpness.detach()).clamp(-2, 2)
         height, width = sight.keys.shape[-2:]
         small = torch.cat([found, likeness], -1).transpose(1, 2).unflatten(2, (height, width))
