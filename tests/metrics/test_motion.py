@@ -57,22 +57,30 @@ def test_the_mask_is_lais(seed: int, size: float) -> None:
 
 def test_flows_that_undo_each_other_agree() -> None:
     there = np.full((3, 4, 2), 10, np.float32)
-    assert agreeing(there, -there).all()
-    assert agreeing(there, -there + np.float32(0.5)).all()  # 0.5 < 0.01 (200 + 180.5) + 0.5
-    assert not agreeing(there, -there + np.float32(2)).any()
-    assert not agreeing(there, there).any()
+    assert agreeing(cv2.split(there), cv2.split(-there)).all()
+    assert agreeing(cv2.split(there), cv2.split(-there + np.float32(0.5))).all()  # 0.5 < 0.01 (200 + 180.5) + 0.5
+    assert not agreeing(cv2.split(there), cv2.split(-there + np.float32(2))).any()
+    assert not agreeing(cv2.split(there), cv2.split(there)).any()
 
 
 def test_a_motion_boundary_is_left_out() -> None:
     motion = np.zeros((4, 6, 2), np.float32)
     motion[:, 3:, 0] = 1
-    assert moving_as_one(motion).tolist() == [[1, 1, 0, 1, 1, 1]] * 4
+    assert moving_as_one(cv2.split(motion)).tolist() == [[1, 1, 0, 1, 1, 1]] * 4
 
 
 def test_pixels_that_leave_the_picture_are_not_seen() -> None:
     motion = moved(Picture(texture(6, 8)), Picture(texture(6, 8)), -3, 1)
     assert motion.clear.all()
     assert motion.seen.tolist() == [[0, 0, 0, 1, 1, 1, 1, 1]] * 5 + [[0] * 8]
+
+
+def test_every_channel_is_moved_alike() -> None:
+    image = texture(12, 14).astype(np.float32) / 255
+    motion = known(Picture(texture(12, 14)), Picture(texture(12, 14)), smooth_flow(0, 2.0), smooth_flow(1, 2.0))
+    moved_apart = cv2.merge([motion.along(plane) for plane in cv2.split(image)])
+    assert np.abs(motion.along(image) - image).max() > 0.1
+    assert motion.along(image) == pytest.approx(moved_apart, abs=1e-6)
 
 
 @pytest.mark.parametrize("name", FLOWS)

@@ -146,7 +146,7 @@ def _other_clips(data: str, clips: Mapping[str, int]) -> str:
     wanted = data_set(data).clips
     missing = [clip for clip in wanted if clip not in clips]
     foreign = [clip for clip in clips if clip not in wanted]
-    odd = [clip for clip, count in wanted.items() if count is not None and clips.get(clip, count) != count]
+    odd = [clip for clip, count in wanted.items() if clips.get(clip, count) != count]
     if not missing and not foreign and not odd:
         return ""
     faults = [f"lacks {_some(missing)}"] * bool(missing) + [f"has {_some(foreign)} besides"] * bool(foreign)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-import cv2
-
 from .metric import Metric
 from .raw_accuracy import area_within
 from .score import Pair
@@ -23,4 +21,4 @@ class ColorConsistency(Metric):
     def of(self, pair: Pair) -> float | None:
         if pair.motion is None:
             return None
-        return area_within(cv2.magnitude(*cv2.split(pair.ab_drift)), pair.motion.seen)
+        return area_within(pair.ab_drift, pair.motion.seen)

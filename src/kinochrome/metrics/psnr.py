@@ -37,4 +37,4 @@ class PsnrU8Wrap(Metric):
 
     def of(self, pair: Pair) -> float | None:
         wrapped = pair.result.truncated - pair.truth.truncated
-        return decibels(float((wrapped * wrapped).mean()) / 255**2)
+        return decibels(cv2.norm(wrapped * wrapped, cv2.NORM_L1) / wrapped.size / 255**2)

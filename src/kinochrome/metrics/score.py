@@ -85,8 +85,8 @@ class Pair:
 
     @cached_property
     def ab_drift(self) -> np.ndarray:
-        """(h, w, 2) float32: `drift` of a*, b*."""
-        return self._drift("ab")
+        """(h, w) float32: how long the change of a*, b* along `motion` is."""
+        return cv2.magnitude(*cv2.split(self._drift("ab")))
 
     def _drift(self, kind: str) -> np.ndarray:
         assert self.motion is not None

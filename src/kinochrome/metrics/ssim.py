@@ -11,7 +11,7 @@ import numpy as np
 from .metric import Metric
 from .score import Pair
 
-STRIP = 48
+STRIP = 96
 """Rows computed at a time: they stay in the processor's cache."""
 C1, C2 = np.float32(0.01**2), np.float32(0.03**2)
 
@@ -57,7 +57,7 @@ def similarity(first: np.ndarray, second: np.ndarray, window: Window) -> float |
     total = 0.0
     for top in range(0, rows, STRIP):
         strip = slice(top, top + STRIP + around)
-        total += _map(first[strip], second[strip], window).sum(dtype=np.float64)
+        total += sum(cv2.sumElems(_map(first[strip], second[strip], window)))
     return float(total / (rows * columns * first.shape[2]))
 
 
@@ -66,19 +66,23 @@ def _map(first: np.ndarray, second: np.ndarray, window: Window) -> np.ndarray:
 
     With s = x + y and d = x - y four means do for five: 4 cov(x, y) = var s - var d, 2 (var x + var y) = var s + var d.
     """
-    inside = slice(window.reach, -window.reach)
-
-    def mean(image: np.ndarray) -> np.ndarray:
-        return window.mean(image)[inside, inside]
-
     both, between = first + second, first - second
     both -= 1  # around 0, where a square taken from a mean of squares costs float32 the least
-    mean_both, mean_between = mean(both), mean(between)
-    var_both = mean(np.square(both, out=both)) - np.square(mean_both)
-    var_between = mean(np.square(between, out=between)) - np.square(mean_between)
-    var_both *= np.float32(window.unbiased)
-    var_between *= np.float32(window.unbiased)
-    square_both, square_between = np.square(mean_both + 1), np.square(mean_between)
-    similar = (square_both - square_between + 2 * C1) * (var_both - var_between + 2 * C2)
-    similar /= (square_both + square_between + 2 * C1) * (var_both + var_between + 2 * C2)
-    return similar
+    mean_both, mean_between = window.mean(both), window.mean(between)
+    var_both = window.mean(np.square(both, out=both))
+    var_between = window.mean(np.square(between, out=between))
+    # In place from here on, and to the edge: new arrays and parts of arrays take longer than the arithmetic.
+    square_between = np.square(mean_between, out=mean_between)
+    var_between -= square_between
+    var_both -= np.square(mean_both, out=both)
+    var_both += 2 * C2 / np.float32(window.unbiased)  # instead of multiplying both variances
+    square_both = np.square(np.add(mean_both, 1, out=mean_both), out=mean_both)
+    square_both += 2 * C1
+    similar = np.subtract(square_both, square_between, out=both)
+    similar *= np.subtract(var_both, var_between, out=between)
+    square_both += square_between
+    var_both += var_between
+    square_both *= var_both
+    similar /= square_both
+    inside = slice(window.reach, -window.reach)
+    return similar[inside, inside]

@@ -36,7 +36,8 @@ class WarpErrorAb(AlongTrueMotion):
     """Mean squared change of a* and b*, over both and the same pixels."""
 
     def change(self, pair: Pair, motion: Motion) -> float | None:
-        return _mean_square(pair.ab_drift, motion.seen)
+        square = _mean_square(pair.ab_drift, motion.seen)
+        return None if square is None else square / 2
 
 
 class WarpErrorLai(AlongTrueMotion):
@@ -53,7 +54,8 @@ class WarpErrorSurvey(AlongTrueMotion):
         if not motion.clear.any():
             return None
         red, green, blue = cv2.split(pair.drift)
-        return cv2.mean(np.sqrt(red * red + green * green + blue * blue), motion.clear)[0]
+        lengths = red * red + green * green + blue * blue
+        return cv2.mean(np.sqrt(lengths, out=lengths), motion.clear)[0]
 
 
 class WarpErrorVcgan(Metric):
@@ -68,7 +70,7 @@ class WarpErrorVcgan(Metric):
         motion = pair.own_motion
         if motion is None or pair.before is None:
             return None
-        clear = agreeing(motion.forward, motion.backward) & moving_as_one(motion.backward)
+        clear = agreeing(motion.there, motion.back) & moving_as_one(motion.back)
         change = motion.along(pair.before.quantised)
         change -= pair.result.quantised
         mean = _mean_square(change, clear)
@@ -76,6 +78,6 @@ class WarpErrorVcgan(Metric):
 
 
 def _mean_square(change: np.ndarray, where: np.ndarray) -> float | None:
-    """Over channels and the pixels picked by `where` (h, w) uint8; None where it picks none."""
-    count = cv2.countNonZero(where) * change.shape[2]
+    """Over channels, if there are, and the pixels picked by `where` (h, w) uint8; None where it picks none."""
+    count = cv2.countNonZero(where) * (change.size // where.size)
     return cv2.norm(change, cv2.NORM_L2SQR, where) / count if count else None
