@@ -284,6 +284,15 @@ def test_an_empty_name(
     refused(code, *words, says=tuple(text.format(folder=folder) for text in says))
 
 
+@pytest.mark.parametrize("words", [("shots", ""), ("stills", "", "pictures")], ids=str)
+def test_an_empty_name_of_what_is_looked_at(run: Run, folder: Path, words: tuple[str, ...]) -> None:
+    """A picture lies in the working folder, which could be read as a film."""
+    before = files(folder)
+    code, said = run(*words)
+    assert code == 3 and "The source is empty" in said and str(folder) in said
+    assert files(folder) == before
+
+
 def test_a_film_too_small_for_the_encoder(refused: Callable[..., None], folder: Path) -> None:
     make_film(folder / "dot.mkv", grey_planes(2, (2, 2)))
     refused(3, "dot.mkv", "colour.mkv", *STILL, says=("2x2",))

@@ -59,6 +59,15 @@ def test_a_backward_piece_ends_at_its_first_reference() -> None:
     assert clips.backward_piece(piece, [0]) == piece
 
 
+def test_a_way_back_begins_where_a_reference_covers_its_frame_or_at_the_last_one() -> None:
+    def known(frame: int | None, reach: float = 1) -> Reference:
+        return Reference(torch.zeros(1, 2, 2), torch.zeros(2, 2, 2), torch.tensor([[[1, 1], [1, reach]]]), frame)
+
+    assert clips.backward_starts([known(9, 0), known(None), known(30), known(20, 0.9), known(4)]) == [4, 30]
+    assert clips.backward_starts([known(20, 0), known(9, 0)]) == [20]
+    assert clips.backward_starts([known(None)]) == []
+
+
 def a_frame(luma: np.ndarray) -> Frame:
     return Frame(0, 0, luma)
 

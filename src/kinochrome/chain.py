@@ -119,26 +119,26 @@ class Kept(Protocol):
 def bring_back(
     pieces: Sequence[Piece],
     number: int,
-    placed: Sequence[int],
+    starts: Sequence[int],
     run_piece: Callable[[Piece, Handover | None], Outcome],
     kept: Kept,
 ) -> Handover | None:
     """What the pieces after this one, run backward from a later reference, say of its last frame.
 
-    None where no reference (`placed` are their frames) lies later in the same shot. `run_piece` colours a piece given
-    what follows it.
+    None where no reference lies later in the same shot; `starts` are `clips.backward_starts` of its references.
+    `run_piece` colours a piece given what follows it.
     """
     piece = pieces[number]
     later = (one for one in range(number + 1, len(pieces)) if pieces[one].shot == piece.shot)
-    holding = next((n for n in later if any(pieces[n].start <= frame < pieces[n].last for frame in placed)), None)
+    holding = next((n for n in later if any(pieces[n].start <= frame < pieces[n].last for frame in starts)), None)
     if holding is None:
         return None
     if (stored := kept.get(number)) is not None:
         return stored
-    # From the first piece that holds a reference, its colours are handed back from piece to piece.
+    # From the first piece that holds such a reference, its colours are handed back from piece to piece.
     handover = None
     for one in range(holding, number, -1):
-        back = clips.backward_piece(pieces[one], placed)
+        back = clips.backward_piece(pieces[one], starts)
         outcome = run_piece(back, handover)
         handover = Handover(boundary=outcome.boundary(back.overlap - 1), carried=outcome.carried)
         kept[one - 1] = handover
@@ -157,7 +157,7 @@ def colour_shot(
     `lightness(size, first, last)` gives (T, 1, h, w); `references(size)` all of the shot's.
     """
     pieces = clips.split([shot], min(longest, *(step.method.longest for step in steps)))
-    placed = [reference.frame for reference in references(steps[0].size) if reference.frame is not None]
+    starts = clips.backward_starts(references(steps[0].size))
 
     def run_piece(piece: Piece, before: Handover | None, after: Handover | None) -> Outcome:
         def clip(size: Size) -> Clip:
@@ -169,7 +169,7 @@ def colour_shot(
     before: Handover | None = None
     kept: dict[int, Handover] = {}
     for number, piece in enumerate(pieces):
-        after = bring_back(pieces, number, placed, lambda back, following: run_piece(back, None, following), kept)
+        after = bring_back(pieces, number, starts, lambda back, following: run_piece(back, None, following), kept)
         kept.pop(number, None)
         outcome = run_piece(piece, before, after)
         before = Handover(boundary=outcome.boundary(-1), carried=outcome.carried)

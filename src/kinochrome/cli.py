@@ -169,10 +169,11 @@ def shots(
 
 def _looked_at(source: Path, deinterlace: bool) -> tuple[Any, Any, Any]:
     """The film's info, where its frames lie, and what the shot finder saw, from one pass with a progress line."""
-    from . import video
+    from . import places, video
     from .progress import Progress
     from .shots import ShotFinder
 
+    places.check_named("source", source)
     info = video.probe(source, deinterlace=deinterlace)
     finder = ShotFinder(info)
     with Progress(console) as progress:

@@ -87,9 +87,18 @@ def split(shots: Sequence[Shot], longest: int, overlap: int = OVERLAP) -> list[P
     return pieces
 
 
-def backward_piece(piece: Piece, frames_with_reference: Sequence[int]) -> Piece:
-    """The part of a piece that brings a later reference's colours back to its head: up to its first reference."""
-    inside = [frame for frame in frames_with_reference if piece.start <= frame < piece.last]
+def backward_starts(references: Sequence[Reference]) -> list[int]:
+    """Frames where a way back can begin: of the references that cover all of theirs, and of the last one.
+
+    Where a reference leaves a part of its frame open, colours for that come from behind it.
+    """
+    placed = sorted(((r.frame, r) for r in references if r.frame is not None), key=lambda one: one[0])
+    return [frame for frame, r in placed if r.confidence.min() == 1 or r is placed[-1][1]]
+
+
+def backward_piece(piece: Piece, starts: Sequence[int]) -> Piece:
+    """The part of a piece that brings a later reference's colours back to its head: up to the first way's start."""
+    inside = [frame for frame in starts if piece.start <= frame < piece.last]
     return replace(piece, last=min(inside) + 1, stop=min(inside) + 1) if inside else piece
 
 

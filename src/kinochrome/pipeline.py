@@ -240,9 +240,9 @@ def _bring_back(plan: Plan, number: int, shelf: Shelf, report: Report) -> Handov
         report("backward", {"start": piece.first, "stop": piece.last})
         return _run_chain(plan, piece, shelf, None, after, lambda event, data: None)[0]
 
-    placed = [serving.frame for serving in plan.servings[plan.pieces[number].shot] if serving.frame is not None]
+    starts = clips.backward_starts(shelf.references(plan.pieces[number].shot, plan.steps[0].size))
     kept = segments.Kept(lambda one: plan.path(one, ".following.safetensors"))
-    return chain.bring_back(plan.pieces, number, placed, run_piece, kept)
+    return chain.bring_back(plan.pieces, number, starts, run_piece, kept)
 
 
 def _run_chain(

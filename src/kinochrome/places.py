@@ -61,12 +61,8 @@ def _held(job: Job) -> Iterator[Job]:
 
 def check_places(job: Job) -> None:
     """The source is there, the targets may be written, and nothing that a person gave is written over."""
-    for what, path in {"source": job.source, "target": job.target}.items():
-        if path == Path():
-            raise VideoError(
-                f"The {what} is empty (an unset variable?), or is the working folder. Name a film; or, if the pictures "
-                f"in this folder are meant, write {Path.cwd()}."
-            )
+    check_named("source", job.source)
+    check_named("target", job.target)
     if not _is_there(job.source):
         raise VideoError(f"{job.source} does not exist. Check the path; it is looked for from {Path.cwd()}.")
     given = [job.source, *([job.shots] if job.shots else [])]
@@ -78,6 +74,15 @@ def check_places(job: Job) -> None:
         _check_pictures(job, given)
     if job.confidence and job.confidence.absolute() == job.target.absolute():
         raise VideoError(f"--confidence and the target are both {job.target}. Give the confidence film its own name.")
+
+
+def check_named(what: str, path: Path) -> None:
+    """The source or target (`what`) was not left empty; a path of nothing would mean the working folder."""
+    if path == Path():
+        raise VideoError(
+            f"The {what} is empty (an unset variable?), or is the working folder. Name a film; or, if the pictures "
+            f"in this folder are meant, write {Path.cwd()}."
+        )
 
 
 def _is_there(source: Path) -> bool:

@@ -185,16 +185,60 @@ def test_a_later_reference_corrects_what_is_remembered():
     assert errors[36:].max() < 0.2 * float(ab.norm(dim=1).mean())
 
 
+def in_pieces(lightness: torch.Tensor, known: tuple[Reference, ...], longest: int) -> list[Painted]:
+    """A whole shot, coloured as the film's own path does it."""
+    steps, shot = (chain.Step("flow", None, method(), SIZE),), Shot(0, len(lightness))
+    return list(chain.colour_shot(steps, shot, longest, lambda _, first, last: lightness[first:last], lambda _: known))
+
+
+def half(known: Reference) -> Reference:
+    """A reference that leaves the left half of its frame open."""
+    reach = known.confidence.clone()
+    reach[..., : SIZE[1] // 2] = 0
+    return dataclasses.replace(known, ab=known.ab * reach, confidence=reach)
+
+
+def assert_same(said: list[Painted], others: list[Painted]) -> None:
+    for frame, (one, other) in enumerate(zip(said, others, strict=True)):
+        assert torch.equal(one.ab, other.ab) and torch.equal(one.confidence, other.confidence), frame
+
+
 @pytest.mark.parametrize("frames", [(0,), (0, 49)])
 def test_pieces_remember_what_the_whole_remembers(frames):
     lightness, ab = away_and_back(stay=8)
     known = tuple(reference(lightness[frame], ab[frame], frame) for frame in frames)
-    whole = method().colorize(Clip(0, 0, lightness, known))
-    step = chain.Step("flow", None, method(), SIZE)
-    shot = Shot(0, len(lightness))
-    pieces = chain.colour_shot((step,), shot, 20, lambda _, first, last: lightness[first:last], lambda _: known)
-    for one, other in zip(whole, pieces, strict=True):
-        assert torch.equal(one.ab, other.ab) and torch.equal(one.confidence, other.confidence)
+    whole = list(method().colorize(Clip(0, 0, lightness, known)))
+    assert_same(in_pieces(lightness, known, 20), whole)
+
+
+@pytest.mark.parametrize("frames", [(5,), (33,), (49, 85), (11, 12, 33, 36, 57)], ids=str)
+@pytest.mark.parametrize("longest", [12, 20])
+def test_references_anywhere_serve_pieces_as_they_serve_the_whole(frames, longest):
+    """One in the middle is nobody's first frame; the last two show what only the backward sweep brings to the start."""
+    lightness, ab = away_and_back(stay=8)
+    known = tuple(reference(lightness[frame], ab[frame], frame) for frame in frames)
+    assert_same(in_pieces(lightness, known, longest), list(method().colorize(Clip(0, 0, lightness, known))))
+
+
+@pytest.mark.parametrize("frames", [(20, 33), (13, 18, 24)], ids=str)
+def test_what_a_reference_leaves_open_comes_from_behind_it_in_pieces_too(frames):
+    lightness, ab = (stack[:40] for stack in away_and_back(stay=8))
+    known = tuple(reference(lightness[frame], ab[frame], frame) for frame in frames)
+    known = (*map(half, known[:-1]), known[-1])
+    assert_same(in_pieces(lightness, known, 9), list(method().colorize(Clip(0, 0, lightness, known))))
+
+
+def test_a_still_is_matched_once_and_goes_from_piece_to_piece():
+    lightness, ab = away_and_back(stay=8)
+    known = (reference(lightness[3], ab[3], None),)
+    assert_same(in_pieces(lightness, known, 20), list(method().colorize(Clip(0, 0, lightness, known))))
+
+
+def test_the_backward_sweep_remembers_later_references():
+    lightness, ab = away_and_back(stay=8)
+    known = tuple(reference(lightness[frame], ab[frame], frame) for frame in (49, 85))
+    errors = error(list(method().colorize(Clip(0, 0, lightness, known))), ab)
+    assert errors[8:18].max() < 0.4 * float(ab.norm(dim=1).mean())
 
 
 def test_the_memory_that_is_handed_over_is_small():

@@ -6,12 +6,17 @@ around the composition of all flows since, so it survives long motion, and the s
 Each pixel takes what its lightness agrees with. What neither explains recalls colours from places of like lightness,
 texture and position. Some frames passed are remembered, and found again by likeness when the film comes back to them:
 it has what it showed then in its first colours. Where both sweeps have been, confidence and distance in time decide.
+
+Pieces of a shot say what the whole shot would. The forward sweep goes on where the piece before left it. The backward
+sweep begins anew at each reference that covers its frame and remembers no more than the references after that, so
+nobody has to bring colours back from farther than the next such reference.
 """
 
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from typing import ClassVar, Literal
 
 import cv2
@@ -36,11 +41,17 @@ VIEWS = 8
 """So many past frames are remembered; the oldest make room."""
 NEW, ALIKE = 3.0, 8.0
 """Mean difference of thumbnails, of 255: a frame is remembered from the one on, and found again below the other."""
+LATER = 2
+"""So many references after the one where it begins does the backward sweep remember: a piece is shown no more."""
 FAVOUR = 10.0
 """How much more a remembered frame weighs than its confidence: the chain, always a step away, agrees too easily."""
 
 Said = tuple[np.ndarray, np.ndarray]
 """ab (h, w, 2) and confidence (h, w) of a frame."""
+SILENT = "silent"
+"""Carried alone by a sweep that has met no source yet."""
+Views = tuple[np.ndarray, ...]
+"""Frames remembered, each uint8 (4, h, w): picture, a and b + 128, confidence * 255."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +91,8 @@ class Source:
     ab: np.ndarray
     confidence: np.ndarray
     cells: Cells
+    views: Views | None = None
+    """What a sweep remembers that begins anew here, whatever came before; None: it goes on."""
 
 
 @dataclass(frozen=True)
@@ -92,8 +105,7 @@ class State:
     motion: np.ndarray
     """From this frame to the source's."""
     cells: Cells = field(repr=False)
-    views: tuple[np.ndarray, ...] = ()
-    """Frames remembered, each uint8 (4, h, w): picture, a and b + 128, confidence * 255."""
+    views: Views = ()
 
 
 class Flow:
@@ -113,7 +125,7 @@ class Flow:
         scale = min(1.0, 240 / min(height, width))
         return max(1, round(height * scale)), max(1, round(width * scale))
 
-    def colorize(self, clip: Clip) -> Generator[Painted, None, dict[str, torch.Tensor] | None]:
+    def colorize(self, clip: Clip) -> Generator[Painted, None, dict[str, torch.Tensor]]:
         """One `Painted` a frame; hands over what the sweep knows of the frame where the next piece takes up.
 
         That is the last one, or, where a later reference's colours are brought back, the last of the overlap.
@@ -122,36 +134,39 @@ class Flow:
         head, last = max(clip.overlap - 1, 0), len(film) - 1
         photos = [_source(reference, 0) for reference in clip.references if reference.frame is None]
         placed = [_source(r, r.frame - clip.start) for r in clip.references if r.frame is not None]
-        mirrored = [replace(source, frame=last - source.frame) for source in placed]
+        mirrored = _from_the_end(placed, last)
         carried = _unpack(clip.carried if clip.overlap < 2 else None, film[head], placed, clip.start, 1)
         brought = _unpack(clip.brought, film[last], mirrored, clip.start + last, -1)
-        # Each neighbour speaks in one sweep only; what it handed over is more than what it said.
-        earlier = [] if carried else _neighbour(clip.previous, head, film)
+        # Each neighbour speaks in one sweep only; what it handed over is more than what it said. What it said before
+        # the first reference came back from there and comes back to this piece, too.
+        silent = bool(placed) and SILENT in (clip.carried or {})
+        earlier = [] if carried or silent else _neighbour(clip.previous, head, film)
         later = [] if brought else _neighbour(clip.following, last, film)
-        if not (placed or earlier or later):
+        if not (placed or earlier or later or carried):
             earlier = [self._match(photos, film[0], clip.start)]
         recall = [photo.cells for photo in photos]
 
         backward: list[State | None] = [None] * len(film)
         if brought or any(source.frame > 0 for source in [*placed, *earlier, *later]):
             neighbours = [] if brought else later or earlier
-            mirrored += [replace(source, frame=last - source.frame) for source in neighbours]
-            backward = list(self._sweep(film[::-1], mirrored, recall, brought))[::-1]
-        told = [source.frame for source in placed]
+            neighbours = [replace(source, frame=last - source.frame) for source in neighbours]
+            backward = list(self._sweep(film[::-1], [*mirrored, *neighbours], recall, brought))[::-1]
+        told = [source.frame for source in placed] + ([carried.source.frame] if carried else [])
         if earlier and not any(frame <= head for frame in told):
             told.append(head)
         if (later or brought) and not any(frame >= last for frame in told):
             told.append(last)
         # The piece before has not been here: this run brings colours back to it, and owes it nothing else.
         brings = bool(clip.overlap and clip.previous is None and (brought or any(frame > head for frame in told)))
-        if brings:
-            placed = [source for source in placed if source.frame >= head]
-        state = None
-        for index, state in enumerate(self._sweep(film, [*placed, *earlier], recall, carried)):
+        # What comes back is then all that is asked for, and the forward sweep is spared.
+        spared = brings and backward[-1] is not None
+        forward = [None] * len(film) if spared else self._sweep(film, [*placed, *earlier], recall, carried)
+        state: State | None = None
+        for index, state in enumerate(forward):
             yield _blend(_said(state), _said(backward[index]), _share(index, told))
         if brings:
-            return _pack(backward[head], clip.start + last, -1)
-        return _pack(state, clip.start, 1)
+            return _pack(backward[head], mirrored, clip.start + last, -1)
+        return _pack(state, placed, clip.start, 1)
 
     def _sweep(
         self, film: list[Look], sources: list[Source], recall: list[Cells], carried: State | None = None
@@ -196,7 +211,7 @@ class Flow:
         views = _remember(state.views, look, said) if anew else state.views
         return replace(_state(look, said, source, motion), views=views)
 
-    def _recollect(self, look: Look, views: tuple[np.ndarray, ...], told: np.ndarray) -> list[Candidate]:
+    def _recollect(self, look: Look, views: Views, told: np.ndarray) -> list[Candidate]:
         """The most alike frame that is remembered, if it is alike at all; `told`: the source's own confidence here."""
         view = min(views, key=lambda one: _unlike(one[0], look.picture), default=None)
         if view is None or _unlike(view[0], look.picture) >= ALIKE:
@@ -333,23 +348,42 @@ def _middle(length: int) -> int:
 
 def _anchor(state: State | None, source: Source) -> State:
     """The state at a source's own frame: its colours, and where it is unsure what was carried here."""
-    ab, confidence = source.ab, source.confidence
-    views: tuple[np.ndarray, ...] = ()
-    if state is not None:
+    ab, confidence, views = source.ab, source.confidence, source.views or ()
+    if state is not None and source.views is None:
         share = confidence / np.maximum(confidence + (1 - confidence) * state.confidence, 1e-6)
-        ab = state.ab + _both(share) * (ab - state.ab)
+        # Exact where the source is sure, so that it does not matter how the sweep came here.
+        ab = ab * _both(share) + state.ab * _both(1 - share)
         confidence = np.maximum(confidence, state.confidence)
-        old = state.source
-        views = tuple(view for view in state.views if _unlike(view[0], old.look.picture) >= NEW)
-        views = _remember(views, old.look, (old.ab, old.confidence))
-        # A reference corrects: where it shows a place, what was remembered must not bring the error back.
-        doubt = np.array([1, 1, 1, 4], np.uint8)[:, None, None]
-        views = tuple(view // doubt for view in views if _unlike(view[0], source.look.picture) >= ALIKE)
+        views = _corrected(state.views, state.source, source)
     motion = np.zeros((*confidence.shape, 2), np.float32)
-    return State(ab, confidence, source, motion, source.cells, views)
+    return replace(_state(source.look, (ab, confidence), source, motion), views=views)
 
 
-def _remember(views: tuple[np.ndarray, ...], look: Look, said: Said) -> tuple[np.ndarray, ...]:
+def _corrected(views: Views, old: Source, new: Source) -> Views:
+    """What is remembered once a new source speaks: the old one, too, and nothing that could contradict the new."""
+    views = tuple(view for view in views if _unlike(view[0], old.look.picture) >= NEW)
+    views = _remember(views, old.look, (old.ab, old.confidence))
+    # Where the new one shows a place, what was remembered must not bring the error back.
+    doubt = np.array([1, 1, 1, 4], np.uint8)[:, None, None]
+    return tuple(view // doubt for view in views if _unlike(view[0], new.look.picture) >= ALIKE)
+
+
+def _from_the_end(placed: list[Source], last: int) -> list[Source]:
+    """The sources as a sweep meets them that starts at frame `last`, each with what it remembers from there on.
+
+    One that does not cover its frame needs what comes from farther behind it, so there the sweep goes on.
+    """
+    mirrored = sorted((replace(one, frame=last - one.frame) for one in placed), key=lambda one: one.frame)
+    for n, source in enumerate(mirrored):
+        if source.confidence.min() == 1:
+            views: Views = ()
+            for old, new in pairwise(mirrored[max(0, n - LATER) : n + 1]):
+                views = _corrected(views, old, new)
+            mirrored[n] = replace(source, views=views)
+    return mirrored
+
+
+def _remember(views: Views, look: Look, said: Said) -> Views:
     """The views with this one, if it is like none of them. In bytes: they are handed to the next piece."""
     if any(_unlike(view[0], look.picture) < NEW for view in views):
         return views
@@ -438,13 +472,14 @@ def _source(reference: Reference, frame: int) -> Source:
     return _known(frame, look, ab, confidence)
 
 
-def _pack(state: State | None, start: int, way: int) -> dict[str, torch.Tensor] | None:
+def _pack(state: State | None, sources: list[Source], start: int, way: int) -> dict[str, torch.Tensor]:
     """What the next piece takes up: one sweep alone, so that pieces do not change what a whole clip says.
 
-    `start` is the film's index of the sweep's first frame, `way` 1 forward and -1 backward.
+    `start` is the film's index of the sweep's first frame, `way` 1 forward and -1 backward. A source that is none of
+    the `sources`, which the next piece is given as well, goes along.
     """
     if state is None:
-        return None
+        return {SILENT: torch.tensor(True)}
     packed = {
         "ab": torch.from_numpy(np.ascontiguousarray(state.ab)),
         "confidence": torch.from_numpy(np.ascontiguousarray(state.confidence)),
@@ -453,17 +488,25 @@ def _pack(state: State | None, start: int, way: int) -> dict[str, torch.Tensor] 
     }
     if state.views:
         packed["views"] = torch.from_numpy(np.stack(state.views))
+    source = state.source
+    if all(source.frame != one.frame for one in sources):
+        names = "source_lightness", "source_ab", "source_confidence"
+        parts = source.look.lightness, source.ab, source.confidence
+        packed |= {name: torch.from_numpy(np.ascontiguousarray(part)) for name, part in zip(names, parts, strict=True)}
     return packed
 
 
 def _unpack(
     packed: dict[str, torch.Tensor] | None, look: Look, sources: list[Source], start: int, way: int
 ) -> State | None:
-    """The state where a neighbour's sweep ended, if its source is still among the references."""
-    if packed is None:
+    """The state where a neighbour's sweep ended, if it had begun and its source is there."""
+    if packed is None or SILENT in packed:
         return None
     frame = (int(packed["source"]) - start) * way
     source = next((source for source in sources if source.frame == frame), None)
+    if "source_ab" in packed:
+        light, colours, sure = (packed[f"source_{name}"].numpy() for name in ("lightness", "ab", "confidence"))
+        source = _known(frame, _look(light), colours, sure)
     if source is None:
         return None
     ab, confidence, motion = (packed[name].numpy() for name in ("ab", "confidence", "motion"))
