@@ -19,7 +19,7 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
     for names in (
         "errors types",
         "color weights nets project scenery",
-        "flow video shots clips upsample segments",
+        "flow views video shots clips upsample segments",
         "methods metrics sheet hints",
         "chain describe",
         "plan",
@@ -34,7 +34,7 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
 )
 """From the bottom up; a module imports only what lies below it, a package also from itself."""
 
-FOR_METHODS = frozenset({"types", "errors", "color", "flow", "nets", "weights"})
+FOR_METHODS = frozenset({"types", "errors", "color", "flow", "views", "nets", "weights"})
 VAGUE = frozenset({"utils", "util", "helper", "helpers", "common", "base", "core", "manager", "managers", "misc"})
 
 

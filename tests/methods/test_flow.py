@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from kinochrome import chain, methods
-from kinochrome.types import Clip, Painted, Reference, Shot
+from kinochrome.types import Clip, Method, Painted, Reference, Shot
 
 SIZE = (72, 112)
 
@@ -185,9 +185,11 @@ def test_a_later_reference_corrects_what_is_remembered():
     assert errors[36:].max() < 0.2 * float(ab.norm(dim=1).mean())
 
 
-def in_pieces(lightness: torch.Tensor, known: tuple[Reference, ...], longest: int) -> list[Painted]:
+def in_pieces(
+    lightness: torch.Tensor, known: tuple[Reference, ...], longest: int, painter: Method | None = None
+) -> list[Painted]:
     """A whole shot, coloured as the film's own path does it."""
-    steps, shot = (chain.Step("flow", None, method(), SIZE),), Shot(0, len(lightness))
+    steps, shot = (chain.Step("tested", None, painter or method(), SIZE),), Shot(0, len(lightness))
     return list(chain.colour_shot(steps, shot, longest, lambda _, first, last: lightness[first:last], lambda _: known))
 
 

@@ -80,6 +80,21 @@ def test_narrow_numbers_train(tmp_path: Path, precision: str) -> None:
     assert all(np.isfinite(value) for _, name, value in rows(tmp_path / "run") if not name.endswith("gradient"))
 
 
+def test_workers_work_after_opencv_used_its_threads(tmp_path: Path) -> None:
+    """Decoding and judging leave OpenCV's threads behind in the process that workers are forked from."""
+    job = tiny.job(tmp_path, workers=2, steps=2)
+    script = (
+        "import cv2, numpy, sys; from pathlib import Path; from kinochrome.training import loop\n"
+        "cv2.setNumThreads(4); image = numpy.zeros((2000, 2000, 3), numpy.float32)\n"
+        "[cv2.GaussianBlur(image, (9, 9), 2) for _ in range(8)]\n"
+        "recipe, data, folder = map(Path, sys.argv[1:])\n"
+        "loop.train(loop.Job(recipe, (data,), folder), lambda event, told: None)"
+    )
+    command = [sys.executable, "-c", script, str(job.recipe), str(job.data[0]), str(job.folder)]
+    subprocess.run(command, check=True, timeout=240)
+    assert loop.read_state(job.folder)["step"] == 2
+
+
 # --- What it leaves ---
 
 

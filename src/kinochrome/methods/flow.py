@@ -16,16 +16,16 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field, replace
-from itertools import pairwise
 from typing import ClassVar, Literal
 
 import cv2
 import numpy as np
 import torch
 
-from kinochrome import flow
+from kinochrome import flow, views
 from kinochrome.errors import MethodError
 from kinochrome.types import Clip, Painted, Reference
+from kinochrome.views import Views
 
 CELL = 8
 """Recall works on one place in so many pixels, each way."""
@@ -37,12 +37,6 @@ GUESSED = 0.1
 """Confidence of a recalled colour."""
 ENOUGH = 0.6
 """From here on a place counts as explained."""
-VIEWS = 8
-"""So many past frames are remembered; the oldest make room."""
-NEW, ALIKE = 3.0, 8.0
-"""Mean difference of thumbnails, of 255: a frame is remembered from the one on, and found again below the other."""
-LATER = 2
-"""So many references after the one where it begins does the backward sweep remember: a piece is shown no more."""
 FAVOUR = 10.0
 """How much more a remembered frame weighs than its confidence: the chain, always a step away, agrees too easily."""
 
@@ -50,8 +44,6 @@ Said = tuple[np.ndarray, np.ndarray]
 """ab (h, w, 2) and confidence (h, w) of a frame."""
 SILENT = "silent"
 """Carried alone by a sweep that has met no source yet."""
-Views = tuple[np.ndarray, ...]
-"""Frames remembered, each uint8 (4, h, w): picture, a and b + 128, confidence * 255."""
 
 
 @dataclass(frozen=True)
@@ -208,18 +200,18 @@ class Flow:
             told = np.maximum(candidates[1].confidence, candidates[2].confidence)
             candidates += self._recollect(look, state.views, told)
         said = _settle(look, candidates, [source.cells, *recall, state.cells])
-        views = _remember(state.views, look, said) if anew else state.views
-        return replace(_state(look, said, source, motion), views=views)
+        past = views.remember(state.views, (look.picture, *said)) if anew else state.views
+        return replace(_state(look, said, source, motion), views=past)
 
-    def _recollect(self, look: Look, views: Views, told: np.ndarray) -> list[Candidate]:
+    def _recollect(self, look: Look, past: Views, told: np.ndarray) -> list[Candidate]:
         """The most alike frame that is remembered, if it is alike at all; `told`: the source's own confidence here."""
-        view = min(views, key=lambda one: _unlike(one[0], look.picture), default=None)
-        if view is None or _unlike(view[0], look.picture) >= ALIKE:
+        view = views.nearest(past, look.picture)
+        if view is None:
             return []
-        picture, *colour, sure = view.astype(np.float32)
+        ab, sure = views.colours(view)
         motion = self._motion.between(look.picture, view[0])
-        past = Look(picture / np.float32(2.55), view[0])
-        candidate = _candidate(look, past, cv2.merge(colour) - 128, sure / np.float32(255), motion)
+        then = Look(view[0].astype(np.float32) / np.float32(2.55), view[0])
+        candidate = _candidate(look, then, ab, sure, motion)
         # What was a guess then must not outweigh the source where that shows the place.
         own, rival = candidate.confidence**4, told**4
         return [replace(candidate, favour=np.float32(FAVOUR) * own / np.maximum(own + rival, 1e-9))]
@@ -249,14 +241,14 @@ class Flow:
 
     def _view(self, photo: Source, look: Look) -> tuple[Source, np.ndarray] | None:
         """The photo, or its mirror image, and the flow to it, if it shows the frame's scene."""
-        views = []
+        found = []
         for turned in (photo, _mirrored(photo)):
             view = flow.align(look.picture, turned.look.picture)
             if view is not None:
                 motion = self._motion.between(look.picture, turned.look.picture, view)
                 explained = _candidate(look, turned.look, turned.ab, turned.confidence, motion).explained
-                views.append((float(explained.mean()), turned, motion))
-        return max(views, key=lambda view: view[0])[1:] if views else None
+                found.append((float(explained.mean()), turned, motion))
+        return max(found, key=lambda one: one[0])[1:] if found else None
 
 
 @dataclass(frozen=True)
@@ -348,24 +340,19 @@ def _middle(length: int) -> int:
 
 def _anchor(state: State | None, source: Source) -> State:
     """The state at a source's own frame: its colours, and where it is unsure what was carried here."""
-    ab, confidence, views = source.ab, source.confidence, source.views or ()
+    ab, confidence, past = source.ab, source.confidence, source.views or ()
     if state is not None and source.views is None:
         share = confidence / np.maximum(confidence + (1 - confidence) * state.confidence, 1e-6)
         # Exact where the source is sure, so that it does not matter how the sweep came here.
         ab = ab * _both(share) + state.ab * _both(1 - share)
         confidence = np.maximum(confidence, state.confidence)
-        views = _corrected(state.views, state.source, source)
+        past = views.corrected(state.views, _shown(state.source), _shown(source))
     motion = np.zeros((*confidence.shape, 2), np.float32)
-    return replace(_state(source.look, (ab, confidence), source, motion), views=views)
+    return replace(_state(source.look, (ab, confidence), source, motion), views=past)
 
 
-def _corrected(views: Views, old: Source, new: Source) -> Views:
-    """What is remembered once a new source speaks: the old one, too, and nothing that could contradict the new."""
-    views = tuple(view for view in views if _unlike(view[0], old.look.picture) >= NEW)
-    views = _remember(views, old.look, (old.ab, old.confidence))
-    # Where the new one shows a place, what was remembered must not bring the error back.
-    doubt = np.array([1, 1, 1, 4], np.uint8)[:, None, None]
-    return tuple(view // doubt for view in views if _unlike(view[0], new.look.picture) >= ALIKE)
+def _shown(source: Source) -> views.Shown:
+    return source.look.picture, source.ab, source.confidence
 
 
 def _from_the_end(placed: list[Source], last: int) -> list[Source]:
@@ -376,26 +363,9 @@ def _from_the_end(placed: list[Source], last: int) -> list[Source]:
     mirrored = sorted((replace(one, frame=last - one.frame) for one in placed), key=lambda one: one.frame)
     for n, source in enumerate(mirrored):
         if source.confidence.min() == 1:
-            views: Views = ()
-            for old, new in pairwise(mirrored[max(0, n - LATER) : n + 1]):
-                views = _corrected(views, old, new)
-            mirrored[n] = replace(source, views=views)
+            passed = mirrored[max(0, n - views.BEHIND) : n + 1]
+            mirrored[n] = replace(source, views=views.behind([_shown(one) for one in passed]))
     return mirrored
-
-
-def _remember(views: Views, look: Look, said: Said) -> Views:
-    """The views with this one, if it is like none of them. In bytes: they are handed to the next piece."""
-    if any(_unlike(view[0], look.picture) < NEW for view in views):
-        return views
-    planes = np.stack([*cv2.split(said[0] + 128), said[1] * 255])
-    planes = np.clip(planes + 0.5, 0, 255).astype(np.uint8)
-    return (*views, np.concatenate([look.picture[None], planes]))[-VIEWS:]
-
-
-def _unlike(first: np.ndarray, second: np.ndarray) -> float:
-    """Mean difference of two pictures' thumbnails."""
-    small, other = (cv2.resize(picture, (32, 18), interpolation=cv2.INTER_AREA) for picture in (first, second))
-    return cv2.norm(small, other, cv2.NORM_L1) / small.size
 
 
 def _said(state: State | None) -> Said | None:
@@ -510,5 +480,5 @@ def _unpack(
     if source is None:
         return None
     ab, confidence, motion = (packed[name].numpy() for name in ("ab", "confidence", "motion"))
-    views = tuple(view.numpy() for view in packed.get("views", ()))
-    return replace(_state(look, (ab, confidence), source, motion), views=views)
+    past = tuple(view.numpy() for view in packed.get("views", ()))
+    return replace(_state(look, (ab, confidence), source, motion), views=past)

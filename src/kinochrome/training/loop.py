@@ -205,6 +205,8 @@ class _Run:
         """The batches of the steps that are left."""
         examples = self.task.examples(self.processes.rank, self.processes.count)
         workers = self.recipe.run.workers
+        # OpenCV's own threads do not come along to a worker, which would wait for them without end.
+        cv2.setNumThreads(1)
         left = Subset(examples, range(self.step, self.recipe.run.steps))
         ahead = {"prefetch_factor": 3, "worker_init_fn": _one_thread} if workers else {}
         # A generator of its own: or each beginning would take a number from the one that is saved.
@@ -387,4 +389,3 @@ def _start_from(network: nn.Module, file: Path) -> None:
 def _one_thread(worker: int) -> None:
     """Examples are prepared beside the network, which has the threads."""
     torch.set_num_threads(1)
-    cv2.setNumThreads(1)
