@@ -22,6 +22,8 @@ import torch
 
 from kinochrome import chain, color, methods, video
 from kinochrome.chain import Step
+from kinochrome.metrics.colorfulness import colorfulness
+from kinochrome.metrics.picture import Picture
 from kinochrome.types import Method, Reference, Shot
 
 
@@ -61,15 +63,26 @@ def truth(path: Path) -> tuple[torch.Tensor, torch.Tensor]:
     return (rgb * 255).round(), color.lab_from_rgb(rgb)
 
 
-def psnr(path: Path, ab: torch.Tensor) -> float:
-    """Of one frame, in dB: `ab` (2, h, w) laid under the truth's own L*."""
-    wanted, lab = truth(path)
+def answer(path: Path, ab: torch.Tensor) -> torch.Tensor:
+    """(3, H, W) R'G'B' of 0..255: `ab` (2, h, w) laid under the truth's own L*."""
+    _, lab = truth(path)
     height, width = lab.shape[-2:]
     small = np.ascontiguousarray(ab.permute(1, 2, 0).numpy())
     full = torch.from_numpy(cv2.resize(small, (width, height), interpolation=cv2.INTER_LINEAR)).permute(2, 0, 1)
-    rgb = (color.rgb_from_lab(torch.cat([lab[:1], full])).clamp(0, 1) * 255).round()
-    error = float((rgb - wanted).square().mean())
+    return (color.rgb_from_lab(torch.cat([lab[:1], full])).clamp(0, 1) * 255).round()
+
+
+def psnr(path: Path, ab: torch.Tensor) -> float:
+    """Of one frame, in dB."""
+    error = float((answer(path, ab) - truth(path)[0]).square().mean())
     return float(10 * np.log10(255**2 / max(error, 1e-4)))
+
+
+def kept_colour(path: Path, ab: torch.Tensor) -> float:
+    """Colourfulness of one frame, in hundredths of the truth's: less than 100 where colours fade."""
+    shown = (answer(path, ab), truth(path)[0])
+    found, true = (colorfulness(Picture(rgb.byte().permute(1, 2, 0).numpy()).opponents) for rgb in shown)
+    return 100 * found / max(true, 1e-3)
 
 
 def scores(scene: Scene, colours: Sequence[torch.Tensor]) -> np.ndarray:
@@ -90,8 +103,14 @@ def paint(step: Step, lightness: torch.Tensor, references: Sequence[Reference], 
 
 
 def two_protocols(scenes: list[Scene], step: Step, longest: int) -> None:
-    """First frame as reference; then first and last, beside the first alone on the same frames."""
-    print(f"{'clip':<28}{'grey':>8}{'copy':>8}{'first':>8}{'| first':>10}{'first+last':>12}{'ms/frame':>10}{'both':>7}")
+    """First frame as reference; then first and last, beside the first alone on the same frames.
+
+    `colour`: the last frame's colourfulness in hundredths of the truth's, from the first frame alone.
+    """
+    numbers = (
+        f"{'grey':>8}{'copy':>8}{'first':>8}{'| first':>10}{'first+last':>12}{'ms/frame':>10}{'both':>7}{'colour':>8}"
+    )
+    print(f"{'clip':<28}{numbers}")
     rows = []
     for scene in scenes:
         last = len(scene) - 1
@@ -104,7 +123,8 @@ def two_protocols(scenes: list[Scene], step: Step, longest: int) -> None:
         grey, pasted = [torch.zeros_like(scene.ab[0])] * len(scene), [scene.ab[0]] * len(scene)
         ways = [scores(scene, way) for way in (grey, pasted, *colours)]
         means = [way.mean() for way in ways[:3]]
-        rows.append([*means, ways[2][:-1].mean(), ways[3][:-1].mean(), *seconds])
+        colour = kept_colour(scene.paths[last], colours[0][last])
+        rows.append([*means, ways[2][:-1].mean(), ways[3][:-1].mean(), *seconds, colour])
         _print_row(scene.name, rows[-1])
     _print_row("mean", np.mean(rows, axis=0))
 
@@ -112,7 +132,8 @@ def two_protocols(scenes: list[Scene], step: Step, longest: int) -> None:
 def _print_row(name: str, row: Sequence[float]) -> None:
     first, *rest = row[3:]
     print(
-        f"{name:<28}{row[0]:8.2f}{row[1]:8.2f}{row[2]:8.2f}{first:10.2f}{rest[0]:12.2f}{rest[1]:10.1f}{rest[2]:7.1f}",
+        f"{name:<28}{row[0]:8.2f}{row[1]:8.2f}{row[2]:8.2f}{first:10.2f}{rest[0]:12.2f}{rest[1]:10.1f}{rest[2]:7.1f}"
+        f"{rest[3]:8.1f}",
         flush=True,
     )
 

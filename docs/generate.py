@@ -82,6 +82,7 @@ With `--json`, `colorize` prints one JSON object a line on standard output (on s
 | `scan` | `frame`: so many frames have been looked at |
 | `note` | `text`: something worth knowing, such as a damaged frame that is held |
 | `plan` | `frames`, `shots`, `pieces`: what is to be done |
+| `tune` | twice a second while a shot is tuned: `shot`, `step`, `steps` |
 | `progress` | twice a second: `done`, `frames`, `shot`, `shots`, `frames_per_second`, `seconds_left` (null at first) |
 | `join` | `target`: all is coloured, the film is being put together |
 | `done` | `target`, `frames`, `resumed`, `seconds`, `shots`, `notes`; a shot has `number`, `start`, `stop`, \
@@ -90,7 +91,7 @@ With `--json`, `colorize` prints one JSON object a line on standard output (on s
 
 The `report` function that `kinochrome.colorize` takes is called with more and finer events: `scan` (`frame`),
 `plan` (`frames`, `shots`, `pieces`, `notes`), `piece` (`shot`, `start`, `stop`), `resumed`, `coloured` and `rendered`
-(`frames`, how many more), `backward` (`start`, `stop`: a later reference's colours are brought back) and `join`
+(`frames`, how many more), `tune` (`shot`, `step`, `steps`), `backward` (`start`, `stop`: a later reference's colours are brought back) and `join`
 (`target`).
 
 ## From Python

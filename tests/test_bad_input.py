@@ -13,7 +13,9 @@ import cv2
 import numpy as np
 import pytest
 
+import kinochrome
 from kinochrome import cli
+from kinochrome.errors import VideoError
 from tests.film import add_tone, damage, grey_planes, make_film, truncate, write_tone
 from tests.scene import Scene, make_scene
 
@@ -291,6 +293,11 @@ def test_an_empty_name_of_what_is_looked_at(run: Run, folder: Path, words: tuple
     code, said = run(*words)
     assert code == 3 and "The source is empty" in said and str(folder) in said
     assert files(folder) == before
+
+
+def test_an_empty_name_given_to_the_function() -> None:
+    with pytest.raises(VideoError, match="The source is empty"):
+        kinochrome.find_shots("")
 
 
 def test_a_film_too_small_for_the_encoder(refused: Callable[..., None], folder: Path) -> None:

@@ -7,7 +7,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+
+from tests.film import make_film
+from tests.scene import make_scene
 
 ROOT = Path(__file__).parent.parent
 
@@ -35,3 +39,38 @@ def test_memory_tells_a_peak_for_each_length() -> None:
     lines = printed("memory", "--size", "64x48", "--drawn", "8", "--minutes", "0.005,0.02")
     assert [line[:4] for line in lines[1:]] == [["64x48,", "0.005", "min", "8"], ["64x48,", "0.02", "min", "32"]]
     assert all(float(line[5]) > 50 for line in lines[1:]), "a process with torch takes more than 50 MB"
+
+
+def test_footage_tells_flicker_and_bleeding_from_steady_colours(tmp_path: Path) -> None:
+    """A still picture, coloured three times: steadily, with colours that flicker, and with an edge where none is."""
+    random = np.random.default_rng(1)
+    luma = np.kron(random.integers(60, 200, (6, 8), np.uint8), np.ones((16, 16), np.uint8))
+    across = np.arange(128) // 16 % 2 * 60
+    for name in ("grey", "steady", "flickers", "bleeds"):
+        planes = []
+        for frame in range(6):
+            blue = np.full_like(luma, 128)
+            blue += np.uint8(0 if name == "grey" else 40 + (20 * (frame % 2) if name == "flickers" else 0))
+            if name == "bleeds":
+                blue = np.broadcast_to(98 + np.roll(across, 8), luma.shape).astype(np.uint8)
+            planes.append((luma, blue, np.full_like(luma, 128)))
+        make_film(tmp_path / f"{name}.mkv", planes, "yuv444p")
+    films = [str(tmp_path / f"{name}.mkv") for name in ("steady", "flickers", "bleeds")]
+    lines = printed("footage", "--film", str(tmp_path / "grey.mkv"), *films)
+    along, flicker, bleed, chroma = (dict(zip(("steady", "flickers", "bleeds"), column, strict=True))
+        for column in zip(*([float(word) for word in line[1:]] for line in lines[1:]), strict=True))  # fmt: skip
+    assert along["steady"] < 0.1 < along["flickers"] and flicker["steady"] < 0.1 < flicker["flickers"]
+    assert bleed["steady"] < 0.1 < bleed["bleeds"] and chroma["steady"] > 10
+
+
+def test_quality_scores_references_above_grey_and_tells_what_colour_is_kept(tmp_path: Path) -> None:
+    scene = make_scene(tmp_path / "film.mkv", (6,))
+    (tmp_path / "data" / "clip").mkdir(parents=True)
+    for frame in range(6):
+        scene.still(tmp_path, frame).rename(tmp_path / "data" / "clip" / f"{frame:05d}.png")
+    words = printed("quality", "--data", str(tmp_path / "data"))
+    assert [line[0] for line in words] == ["clip", "clip", "mean"]
+    grey, _, first, inner, both, _, _, colour = (float(word) for word in words[1][1:])
+    assert grey + 3 < first and inner <= both and 80 < colour < 120
+    looped = printed("quality", "--data", str(tmp_path / "data"), "--loop", "45")
+    assert looped[1][0] == "clip" and float(looped[1][2]) > grey

@@ -158,6 +158,37 @@ def test_other_weights_under_the_same_name_colour_anew(scene: Scene, tmp_path: P
     assert resumed == [0, 36, 0]
 
 
+def test_each_shot_is_tuned_once_and_that_is_kept(scene: Scene, tmp_path: Path) -> None:
+    stills, work = both_stills(scene, tmp_path), tmp_path / "work"
+    settings: dict[str, Any] = {"method": "kino", "project": work, "overwrite": True}
+
+    def tuned(name: str, **more: Any) -> tuple[list[tuple[int, int]], list[np.ndarray]]:
+        heard: list[tuple[int, int]] = []
+
+        def report(event: str, data: dict[str, Any]) -> None:
+            heard.extend([(data["shot"], data["step"])] if event == "tune" else [])
+
+        colour(scene, tmp_path / f"{name}.mkv", stills, report=report, **settings, **more)
+        return heard, [planes[1] for _, planes in decoded(tmp_path / f"{name}.mkv")]
+
+    heard, first = tuned("first", tune=3)
+    assert heard == [(1, 1), (1, 2), (1, 3), (2, 1), (2, 2), (2, 3)]
+    for film in (work / "segments").glob("*.mkv"):
+        film.unlink()
+    heard, again = tuned("again", tune=3)
+    assert heard == [], "what was learned is kept with the shot"
+    assert all(map(np.array_equal, first, again))
+    _, plain = tuned("plain")
+    assert not all(map(np.array_equal, first, plain))
+
+
+def test_a_method_that_learns_nothing_cannot_be_tuned(scene: Scene, tmp_path: Path) -> None:
+    with pytest.raises(MethodError, match=r"flow has nothing to tune.*--method kino"):
+        colour(scene, tmp_path / "colour.mkv", both_stills(scene, tmp_path), method="flow", tune=5)
+    with pytest.raises(MethodError, match="--tune -1 is out of range"):
+        colour(scene, tmp_path / "colour.mkv", both_stills(scene, tmp_path), method="kino", tune=-1)
+
+
 def test_a_range_of_the_film(scene: Scene, tmp_path: Path) -> None:
     target = tmp_path / "part.mkv"
     summary = colour(scene, target, both_stills(scene, tmp_path), start="0.5", stop="1")

@@ -10,6 +10,7 @@ from typing import Any
 from . import pipeline, shots, video
 from .errors import HintError, MethodError
 from .pipeline import Summary
+from .places import check_named
 from .plan import Job, Report
 from .project import parse_time
 from .types import Shot
@@ -52,6 +53,7 @@ def _seconds(time: object, name: str) -> Fraction | None:
 
 def find_shots(source: str | Path, *, deinterlace: bool = False, recolor: bool = False) -> list[Shot]:
     """The shots of a film, as `kinochrome shots SOURCE` prints them."""
+    check_named("source", Path(source))
     info = video.probe(Path(source), deinterlace=deinterlace)
     finder = shots.ShotFinder(info)
     video.scan(info, finder.see)

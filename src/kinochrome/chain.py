@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Protocol
 
 import torch
@@ -12,7 +13,7 @@ from . import clips, methods
 from .clips import Piece
 from .errors import MethodError
 from .segments import Carried, Handover
-from .types import Clip, Method, Painted, Reference, Shot, VideoInfo
+from .types import Clip, Method, Painted, Reference, Shot, Tunable, VideoInfo
 
 Size = tuple[int, int]
 
@@ -25,6 +26,16 @@ class Step:
     options: Any
     method: Method
     size: Size
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """How a method is taught before it colours a shot."""
+
+    steps: int
+    file: Path
+    """What it has learned is kept here."""
+    device: str
 
 
 @dataclass(frozen=True)
@@ -62,6 +73,16 @@ def load(names: str, options: Mapping[str, str], device: str, info: VideoInfo, h
         size = clips.small_size(info, height) if height else method.working_size(*info.upright_size)
         steps.append(Step(name, chosen, method, size))
     return tuple(steps)
+
+
+def tuned(step: Step, references: Sequence[Reference], tuning: Tuning, tell: Callable[[int], None]) -> Step:
+    """The step with the weights that these references have taught, from the file where that was done before."""
+    if not isinstance(step.method, Tunable) or not references:
+        return step
+    if not tuning.file.exists():
+        step.method.tune(references, tuning.steps, tuning.file, tell)
+    options = replace(step.options, weights=str(tuning.file))
+    return replace(step, options=options, method=type(step.method)(options, tuning.device))
 
 
 def chosen_device(device: str) -> str:

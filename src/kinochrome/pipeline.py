@@ -17,6 +17,7 @@ import numpy as np
 import torch
 
 from . import chain, clips, color, project, segments, sheet, video
+from .chain import Step
 from .clips import Piece
 from .places import workplace
 from .plan import Job, Plan, Report, check_words, prepare
@@ -96,7 +97,7 @@ def _colour_and_render(plan: Plan, report: Report) -> int:
     """Every piece in order; returns how many frames were there already."""
     start, stop = plan.span
     report("plan", {"frames": stop - start, "shots": len(plan.shots), "pieces": len(plan.pieces), "notes": plan.notes})
-    shelf = Shelf(plan)
+    shelf = Shelf(plan, report)
     done = _done(plan)
     for number, piece in enumerate(plan.pieces):
         report("piece", {"shot": piece.shot + 1, "start": piece.start - start, "stop": piece.stop - start})
@@ -153,19 +154,20 @@ def segment_path(plan: Plan, number: int, confidence: bool = False) -> Path:
 
 
 class Shelf:
-    """The references of the shot at hand, read once; and the only place that keeps them."""
+    """The references of the shot at hand, read once, and the methods as they taught them; the only place for both."""
 
-    def __init__(self, plan: Plan) -> None:
-        self.plan = plan
+    def __init__(self, plan: Plan, report: Report) -> None:
+        self.plan, self.report = plan, report
         self.shot = -1
         self.pictures: list[tuple[np.ndarray, clips.Fit, Frame | None]] = []
         self.fitted: dict[tuple[int, int], tuple[Reference, ...]] = {}
+        self.taught: tuple[Step, ...] = ()
 
     def open(self, shot: int) -> None:
         """Puts this shot's pictures on the shelf."""
         if shot == self.shot:
             return
-        self.shot, self.pictures, self.fitted = shot, [], {}
+        self.shot, self.pictures, self.fitted, self.taught = shot, [], {}, ()
         size = self.plan.steps[0].size
         for serving in self.plan.servings[shot]:
             picture = video.read_picture(serving.hint.picture)
@@ -181,6 +183,23 @@ class Shelf:
                 clips.reference(picture, size, how, film, self.plan.info) for picture, how, film in self.pictures
             )
         return self.fitted[size]
+
+    def steps(self, shot: int) -> tuple[Step, ...]:
+        """The methods of the chain, with --tune as the shot's references taught them."""
+        self.open(shot)
+        self.taught = self.taught or tuple(self._tuned(shot, step) for step in self.plan.steps)
+        return self.taught
+
+    def _tuned(self, shot: int, step: Step) -> Step:
+        job, references = self.plan.job, self.references(shot, step.size)
+        if not job.tune:
+            return step
+
+        def tell(done: int) -> None:
+            self.report("tune", {"shot": shot + 1, "step": done, "steps": job.tune})
+
+        file = self.plan.path(self.plan.first(shot), f".{step.name}.safetensors")
+        return chain.tuned(step, references, chain.Tuning(job.tune, file, chain.chosen_device(job.device)), tell)
 
     def full_size(self, shot: int, frame: int) -> tuple[torch.Tensor, torch.Tensor] | None:
         """(2, H, W) ab and (1, H, W) reach of the picture that *is* this frame, if there is one."""
@@ -255,7 +274,8 @@ def _run_chain(
         references = clips.near(shelf.references(piece.shot, size), piece.first, piece.last)
         return Clip(piece.first, piece.overlap, stacks[size], references)
 
-    outcome = chain.run(plan.steps, clip, before, after, lambda share: report("coloured", {"frames": share}))
+    steps = shelf.steps(piece.shot)
+    outcome = chain.run(steps, clip, before, after, lambda share: report("coloured", {"frames": share}))
     return outcome, stacks[plan.steps[-1].size]
 
 

@@ -25,7 +25,7 @@ from .clips import Piece
 from .errors import MethodError, VideoError
 from .hints import Serving
 from .methods import DEFAULT
-from .types import Encoding, FrameTable, Shot, VideoInfo
+from .types import Encoding, FrameTable, Shot, Tunable, VideoInfo
 
 Report = Callable[[str, dict[str, Any]], None]
 """Called with an event's name and what belongs to it; see docs/cli.md for the events."""
@@ -59,6 +59,8 @@ class Job:
     """In seconds from the film's first frame."""
     stop: Fraction | None = None
     preview: bool = False
+    tune: int = 0
+    """So many steps does a shot teach its method with its own references, before it is coloured."""
 
     @property
     def makes_pictures(self) -> bool:
@@ -109,6 +111,10 @@ class Plan:
         """The frames that are written."""
         return self.pieces[0].start, self.pieces[-1].stop
 
+    def first(self, shot: int) -> int:
+        """The number of a shot's first piece."""
+        return next(number for number, piece in enumerate(self.pieces) if piece.shot == shot)
+
     def path(self, number: int, suffix: str) -> Path:
         """A file of a piece in the project folder."""
         return self.job.folder / "segments" / (self.names[number] + suffix)
@@ -120,6 +126,8 @@ def check_words(job: Job) -> None:
         raise MethodError(f"--saturation {job.saturation} is out of range. Give 0 (none) to 4; 1 leaves it as it is.")
     if job.height is not None and job.height < 16:
         raise MethodError(f"--height {job.height} is too small to see anything. Give 16 or more; 240 is usual.")
+    if not 0 <= job.tune <= 10000:
+        raise MethodError(f"--tune {job.tune} is out of range. Give 0 (none) to 10000 steps; 150 is a good start.")
 
 
 def prepare(job: Job, report: Report) -> Plan:
@@ -134,6 +142,8 @@ def prepare(job: Job, report: Report) -> Plan:
     video.check_streams(source, encoding)
     confidence = video.encoding_for(job.confidence, info) if job.confidence else None
     steps = chain.load(job.method, job.options, job.device, info, job.height)
+    if job.tune and not any(isinstance(step.method, Tunable) for step in steps):
+        raise MethodError(f"--tune {job.tune}: {job.method} has nothing to tune. Use --method kino, or leave it out.")
     given = [hint for text in job.references for hint in project.parse_reference(text)]
     digests = {hint.picture: _picture_digest(hint.picture) for hint in given}
 
@@ -160,7 +170,8 @@ def prepare(job: Job, report: Report) -> Plan:
     pieces = clips.split(cut, min(step.method.longest for step in steps))
     film_key = project.digest(
         folder_project.fingerprint, asdict(info), len(table), _encoding_key(encoding), bool(confidence),
-        [(s.name, s.size, _options_key(s.options)) for s in steps], job.saturation, _surroundings(job.device),
+        [(s.name, s.size, _options_key(s.options)) for s in steps], job.saturation, job.tune,
+        _surroundings(job.device),
     )  # fmt: skip
     names = _names(film_key, pieces, kept, digests)
     plan = Plan(

@@ -74,6 +74,11 @@ class Progress:
             self.bars.update(self.task, description="looking", text=f"{data['frame']} frames")
             self._json("scan", data)
             return
+        if event == "tune":
+            text = f"shot {data['shot']} of {self.shots}, step {data['step']} of {data['steps']}"
+            self.bars.update(self.task, description="tuning", text=text)
+            self._json("tune", data)
+            return
         # Colouring and rendering are half the work each; frames finished by an earlier run cost nothing.
         worked = (self.coloured + self.rendered) / 2
         done = self.resumed + worked

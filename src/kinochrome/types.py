@@ -12,11 +12,11 @@ Methods always see upright frames with square pixels; the planes of a `Frame` li
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -200,6 +200,15 @@ class Method(Protocol):
 
     def colorize(self, clip: Clip) -> Generator[Painted, None, dict[str, torch.Tensor] | None]:
         """Exactly `len(clip)` Painted, in order. Pure: the same clip gives the same answer."""
+        ...
+
+
+@runtime_checkable
+class Tunable(Protocol):
+    """A method that a shot's own references can teach a little more; it has an option `weights`, the file to use."""
+
+    def tune(self, references: Sequence[Reference], steps: int, file: Path, tell: Callable[[int], None]) -> None:
+        """Writes to `file` what so many steps have taught; `tell` hears of each. The same input gives the same file."""
         ...
 
 

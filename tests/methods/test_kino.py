@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from kinochrome import methods, weights
+from kinochrome import methods, views, weights
 from kinochrome.errors import WeightsError
-from kinochrome.methods.kino import KEPT, SHIPPED
+from kinochrome.methods.kino import KEPT, SHIPPED, tuning
 from kinochrome.methods.kino.network import Candidate, Network, Shape, carried
 from kinochrome.types import Clip, Painted, Scribble
-from tests.methods.test_flow import error, reference, scene
+from tests.methods.test_flow import assert_same, away_and_back, error, in_pieces, reference, scene
 
 
 @pytest.fixture(scope="module")
@@ -84,15 +84,23 @@ def test_pieces_with_a_later_reference_say_what_the_whole_says(method):
         assert (one.ab - other.ab).abs().max() < 1e-3
 
 
+@pytest.mark.parametrize("frames", [(5,), (33,), (0, 33, 57), (49, 85), (11, 12, 33, 36, 57), ()], ids=str)
+def test_references_anywhere_serve_pieces_as_they_serve_the_whole(method, frames):
+    lightness, ab = away_and_back(stay=8)
+    known = tuple(reference(lightness[frame], ab[frame], frame) for frame in frames)
+    assert_same(in_pieces(lightness, known, 20, method), list(method.colorize(Clip(0, 0, lightness, known))))
+
+
 def test_what_is_handed_on_does_not_grow_with_the_shot(method):
-    lightness, ab = scene(frames=40, step=1)
-    known = (reference(lightness[0], ab[0], 0),)
-    sizes = []
-    for frames in (20, 40):
-        _, kept = drain(method, Clip(0, 0, lightness[:frames], known))
-        assert sum(name.startswith("keys") for name in kept) == KEPT
-        sizes.append(sum(tensor.numel() for tensor in kept.values()))
-    assert sizes[0] == sizes[1]
+    lightness, ab = scene(frames=2, step=1)
+    # Every frame is unlike the last: nothing that is remembered stands for another.
+    random = torch.Generator().manual_seed(0)
+    film = (
+        torch.rand((150, *lightness.shape[1:]), generator=random) * 20 + torch.linspace(0, 80, 150)[:, None, None, None]
+    )
+    _, kept = drain(method, Clip(0, 0, film, (reference(film[0], ab[0], 0),)))
+    assert sum(name.startswith("keys") for name in kept) == KEPT and len(kept["views"]) == views.MOST
+    assert sum(tensor.nbytes for tensor in kept.values()) < 40 * lightness[0].nbytes
 
 
 def test_what_comes_into_view_is_doubted(method):
@@ -206,3 +214,21 @@ def test_other_weights_are_refused(tmp_path: Path):
             methods.load("kino")(methods.parse_options("kino", {"weights": str(tmp_path / "own.safetensors")}), "cpu")
     with pytest.raises(WeightsError, match="missing"):
         methods.load("kino")(methods.parse_options("kino", {"weights": str(tmp_path / "missing.safetensors")}), "cpu")
+
+
+def test_tuning_learns_the_reference_and_leaves_the_network_alone(method):
+    lightness, ab = scene()
+    before = {name: tensor.clone() for name, tensor in method.network.state_dict().items()}
+    known = reference(lightness[0], ab[0], 0)
+    heard: list[int] = []
+    taught, same = (tuning.tuned(method.network, [known], 60, heard.append) for _ in range(2))
+    assert heard == [*range(1, 61)] * 2
+    assert all(torch.equal(tensor, before[name]) for name, tensor in method.network.state_dict().items())
+    assert all(torch.equal(one, other) for one, other in zip(taught.parameters(), same.parameters(), strict=True))
+
+    def guessed(network: Network) -> float:
+        """How far its guess for the reference's frame is off."""
+        guess = network.guess(network.see(known.lightness[None, :, :64, :112]))
+        return float((guess.ab[0] - known.ab[:, :64, :112]).norm(dim=0).mean())
+
+    assert guessed(taught) < 0.95 * guessed(method.network)

@@ -265,29 +265,34 @@ def moments(cut: data.Cut) -> list[int]:
 def test_a_cut_has_its_shape_and_lies_within_the_film(counted: Footage) -> None:
     seen = set()
     for seed in range(60):
-        cut = cut_from_film(counted, np.random.default_rng(seed), 5, 48, jump=4)
+        cut = cut_from_film(counted, np.random.default_rng(seed), 5, 48, data.Leaps(4))
         assert cut.lab.shape == (5, 3, 48, 48) and cut.lab.dtype == torch.float32
         assert cut.name == counted.films[0].name
         at = moments(cut)
         assert cut.frames == tuple(abs(frame - at[0]) for frame in at), "it tells how far apart they are"
-        # Forward the first frame may lie apart; backward it is the last that does.
         steps = np.diff(at)
-        forward = steps[0] > 0
-        gap = abs(int(steps[-1] if forward else steps[0]))
-        even = steps[1:] if forward else steps[:-1]
-        far = abs(int(steps[0] if forward else steps[-1]))
-        assert (np.sign(steps) == np.sign(steps[0])).all() and (abs(even) == gap).all()
+        gap, far = abs(int(steps[-1])), abs(int(steps[0]))
+        assert (np.sign(steps) == np.sign(steps[0])).all() and (abs(steps[1:]) == gap).all()
         assert gap in data.GAPS and far % gap == 0 and 1 <= far // gap <= 5
-        seen.add((bool(forward), gap, far // gap))
+        seen.add((bool(steps[0] > 0), gap, far // gap))
     assert {forward for forward, _, _ in seen} == {True, False}
     assert {gap for _, gap, _ in seen} == set(data.GAPS) and {lead for *_, lead in seen} == {1, 2, 3, 4, 5}
+
+
+def test_a_cut_may_leap_at_both_ends(counted: Footage) -> None:
+    seen = set()
+    for seed in range(60):
+        steps = abs(np.diff(moments(cut_from_film(counted, np.random.default_rng(seed), 5, 48, data.Leaps(3, 3)))))
+        assert steps[1] == steps[2] and not any(steps % steps[1])
+        seen.add((steps[0] // steps[1], steps[3] // steps[1]))
+    assert {first for first, _ in seen} == {last for _, last in seen} == {1, 2, 3, 4}
 
 
 def test_a_film_just_long_enough(tmp_path: Path) -> None:
     film_of(tmp_path / "film.mkv", [0, 3, 6])
     footage = Footage([tmp_path / "film.mkv"], tmp_path / "store")
     for seed in range(10):
-        at = moments(cut_from_film(footage, np.random.default_rng(seed), 3, 32, jump=16))
+        at = moments(cut_from_film(footage, np.random.default_rng(seed), 3, 32, data.Leaps(16)))
         assert at in ([0, 1, 2], [2, 1, 0])
 
 
@@ -295,7 +300,10 @@ def test_the_same_seed_gives_the_same_cut(tmp_path: Path) -> None:
     tiny.footage(tmp_path / "data", (12, 20))
     tiny.photographs(tmp_path / "data")
     footage = Footage([tmp_path / "data"], tmp_path / "store")
-    for cut in (lambda r: cut_from_film(footage, r, 3, 32, 4), lambda r: cut_from_photos(footage, r, 3, 32)):
+    for cut in (
+        lambda r: cut_from_film(footage, r, 3, 32, data.Leaps(4)),
+        lambda r: cut_from_photos(footage, r, 3, 32),
+    ):
         first, same, other = (cut(np.random.default_rng(seed)) for seed in (7, 7, 8))
         assert torch.equal(first.lab, same.lab) and first.frames == same.frames and first.name == same.name
         assert not torch.equal(first.lab, other.lab)
@@ -303,7 +311,7 @@ def test_the_same_seed_gives_the_same_cut(tmp_path: Path) -> None:
 
 def test_frames_smaller_than_the_side_are_enlarged(tmp_path: Path) -> None:
     footage = Footage([tiny.footage(tmp_path / "data")], tmp_path / "store")
-    assert cut_from_film(footage, np.random.default_rng(0), 3, 128, 0).lab.shape == (3, 3, 128, 128)
+    assert cut_from_film(footage, np.random.default_rng(0), 3, 128, data.Leaps()).lab.shape == (3, 3, 128, 128)
 
 
 def test_every_frame_of_a_cut_is_cropped_alike(tmp_path: Path) -> None:
@@ -313,7 +321,7 @@ def test_every_frame_of_a_cut_is_cropped_alike(tmp_path: Path) -> None:
     make_film(tmp_path / "film.mkv", [planes] * 8, "yuv444p", tags=tiny.TAGS)
     footage = Footage([tmp_path / "film.mkv"], tmp_path / "store")
     for seed in range(5):
-        lab = cut_from_film(footage, np.random.default_rng(seed), 4, 32, 2).lab
+        lab = cut_from_film(footage, np.random.default_rng(seed), 4, 32, data.Leaps(2)).lab
         assert all(torch.equal(frame, lab[0]) for frame in lab) and lab[0].std() > 1
 
 

@@ -103,8 +103,16 @@ class Cut:
     name: str
 
 
-def cut_from_film(footage: Footage, random: np.random.Generator, count: int, side: int, jump: int) -> Cut:
-    """`count` frames of some film, `side` pixels square, forward or backward, the first up to `jump` steps ahead.
+@dataclass(frozen=True)
+class Leaps:
+    """Up to so many steps are left out after the first frame of a clip, and before its last."""
+
+    first: int = 0
+    last: int = 0
+
+
+def cut_from_film(footage: Footage, random: np.random.Generator, count: int, side: int, leaps: Leaps) -> Cut:
+    """`count` frames of some film, `side` pixels square, forward or backward.
 
     Films are taken by the root of how many frames they have, so that no short one is worn out.
     """
@@ -113,12 +121,11 @@ def cut_from_film(footage: Footage, random: np.random.Generator, count: int, sid
     film = films[random.choice(len(films), p=weights / weights.sum())]
     gap = int(random.choice([gap for gap in GAPS if gap * (count - 1) < film.frames]))
     room = (film.frames - 1 - gap * (count - 1)) // gap
-    lead = int(random.integers(0, min(jump, room) + 1)) if jump else 0
-    steps = np.array([0, *(lead + np.arange(1, count))]) * gap
+    lead = int(random.integers(0, min(leaps.first, room) + 1)) if leaps.first else 0
+    tail = int(random.integers(0, min(leaps.last, room - lead) + 1)) if leaps.last else 0
+    steps = np.array([0, *(lead + np.arange(1, count - 1)), lead + count - 1 + tail]) * gap
     start = int(random.integers(0, film.frames - steps[-1]))
-    indices = start + steps
-    if random.random() < 0.5:
-        indices = indices[::-1]
+    indices = start + (steps if random.random() < 0.5 else steps[-1] - steps)
     rgb = _crop(footage.rgb(film, [int(index) for index in indices]), random, side)
     return Cut(_lab(rgb), tuple(int(abs(index - indices[0])) for index in indices), film.name)
 

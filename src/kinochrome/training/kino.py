@@ -15,9 +15,9 @@ from torch.utils.data import Dataset
 
 from kinochrome import flow
 from kinochrome.errors import TrainingError
-from kinochrome.methods.kino import FINEST, Kino, KinoOptions
+from kinochrome.methods.kino import Kino, KinoOptions, lesson
 from kinochrome.methods.kino.network import (
-    COLOUR,
+    FINEST,
     Candidate,
     Memory,
     Network,
@@ -25,20 +25,19 @@ from kinochrome.methods.kino.network import (
     Sight,
     carried,
     join,
+    older,
+    thinned,
     told,
 )
 from kinochrome.types import Method
 
-from .data import Cut, Footage, cut_from_film, cut_from_photos
+from .data import Cut, Footage, Leaps, cut_from_film, cut_from_photos
 from .degrade import OLD_FILM, age, weave
 from .recipe import Recipe, build
 
-TASKS = {"first": 0.5, "both": 0.2, "still": 0.08, "scribble": 0.1, "draft": 0.06, "none": 0.06}
+TASKS = {"first": 0.42, "both": 0.32, "still": 0.08, "scribble": 0.08, "draft": 0.05, "none": 0.05}
 """What the network is told, and how often: the first frame, the first and the last, a picture of another moment,
 scribbles in the first frame, a flickering draft, nothing."""
-SURE = 8.0
-"""A confidence of 1/e means a mean error of so many units of ab."""
-
 Said = tuple[Tensor, Tensor]
 
 
@@ -55,7 +54,7 @@ class Lesson:
     worn: float = 0.2
     """Share of clips that look like old film; their true colours are those of the clean ones."""
     jump: int = 16
-    """The first frame lies up to so many steps before the second."""
+    """The first frame lies up to so many steps before the second, and where the last is told, it lies so far behind."""
 
 
 LOSSES = frozenset({"colour", "square", "confidence", "recall", "prior", "scribble"})
@@ -128,7 +127,8 @@ def sample(footage: Footage, lesson: Lesson, task: str, random: np.random.Genera
     if random.random() < lesson.photos:
         cut = cut_from_photos(footage, random, lesson.frames, lesson.side)
     else:
-        cut = cut_from_film(footage, random, lesson.frames, lesson.side, lesson.jump)
+        leaps = Leaps(lesson.jump, lesson.jump if task == "both" else 0)
+        cut = cut_from_film(footage, random, lesson.frames, lesson.side, leaps)
     lab = cut.lab
     if random.random() < lesson.worn:
         moved = weave(lab, random, 1.0)
@@ -153,15 +153,17 @@ def sample(footage: Footage, lesson: Lesson, task: str, random: np.random.Genera
 
 
 def _motions(search: flow.Motion, light: np.ndarray) -> dict[str, Tensor]:
-    """`step` (T-1, 2, h, w): from each frame to the one before; `way`: to the first."""
+    """`step` (T-1, 2, h, w): from each frame to the one before; `way`: to the first; `past`: to the one before that."""
     steps: list[np.ndarray] = []
     ways: list[np.ndarray] = []
+    past: list[np.ndarray] = []
     for index in range(1, len(light)):
         step = search.between(flow.visible(light[index]), flow.visible(light[index - 1]))
         way = flow.compose(step, ways[-1]) if ways else step
         ways.append(flow.followed(search, light[index], light[0], way, anew=index % 3 == 1))
         steps.append(step)
-    return {"step": _tensor(steps), "way": _tensor(ways)}
+        past.append(search.between(flow.visible(light[index]), flow.visible(light[max(0, index - 2)])))
+    return {"step": _tensor(steps), "way": _tensor(ways), "past": _tensor(past)}
 
 
 def _tensor(motions: list[np.ndarray]) -> Tensor:
@@ -210,26 +212,27 @@ def _flickering(ab: Tensor, random: np.random.Generator) -> Tensor:
 
 def total(network: Network, batch: dict[str, Any], weights: dict[str, float]) -> dict[str, Tensor]:
     """Every term of the loss and their weighted sum, `total`."""
-    lab = batch["lab"]
-    count = lab.shape[1]
+    task, lab = batch["task"], batch["lab"]
     sights = _see(network, lab[:, :, :1])
-    said, memory, start = _told(network, batch, sights)
-    other = _other_sweep(network, batch, sights) if "back_step" in batch else None
+    said, memory = _told(network, batch, sights)
+    other = _other_sweep(network, batch, sights) if task == "both" else {}
     terms: dict[str, list[Tensor]] = {}
-    for index in range(start, count):
-        candidates = _candidates(network, batch, sights, index, said, memory)
-        if other is not None and index < count - 1:
-            candidates.append(told("other", *other[index], batch["when"][:, -1] - batch["when"][:, index]))
-        ab, confidence = network.fuse(sights[index], candidates)
-        true = lab[:, index, 1:]
-        for name, value in _terms(candidates, ab, confidence, true).items():
+    for index in range(len(said), lab.shape[1] - (task == "both")):
+        candidates = _candidates(network, batch, sights[index], index, said)
+        if memory is not None:
+            candidates.append(network.recall(sights[index], memory))
+        if index in other:
+            when = batch["when"]
+            candidates.append(told("other", *other[index], older(when[:, -1] - when[:, index], when[:, index])))
+        said[index] = network.fuse(sights[index], candidates)
+        ab, confidence = said[index]
+        for name, value in lesson.terms(candidates, ab, confidence, lab[:, index, 1:]).items():
             terms.setdefault(name, []).append(value)
-        said = (ab, confidence)
         seen = network.remember(sights[index], ab.detach(), confidence.detach())
+        seen = seen if task == "scribble" and index == 0 else thinned(seen)
         memory = seen if memory is None else join([memory, seen])
     means = {name: torch.stack(values).mean() for name, values in terms.items()}
-    means["total"] = torch.stack([weights.get(name, 0.0) * value for name, value in means.items()]).sum()
-    return means
+    return means | {"total": lesson.weighted(means, weights)}
 
 
 def _see(network: Network, light: Tensor) -> list[Sight]:
@@ -240,19 +243,19 @@ def _see(network: Network, light: Tensor) -> list[Sight]:
     return [frames.each(operator.itemgetter(index)) for index in range(count)]
 
 
-def _told(network: Network, batch: dict[str, Any], sights: list[Sight]) -> tuple[Said | None, Memory | None, int]:
-    """What is known before the first frame that the network colours, and that frame's index."""
+def _told(network: Network, batch: dict[str, Any], sights: list[Sight]) -> tuple[dict[int, Said], Memory | None]:
+    """What is known before the first frame that the network colours: of the frames before it, and of others."""
     task, lab = batch["task"], batch["lab"]
     sure = torch.ones_like(lab[:, 0, :1])
     if task in ("first", "both"):
         memory = network.remember(sights[0], lab[:, 0, 1:], sure)
         if task == "both":
             memory = join([memory, network.remember(sights[-1], lab[:, -1, 1:], sure)])
-        return (lab[:, 0, 1:], sure), memory, 1
+        return {0: (lab[:, 0, 1:], sure)}, memory
     if task == "still":
         still = network.see(batch["still"][:, :1])
-        return None, network.remember(still, batch["still"][:, 1:], sure, placed=False), 0
-    return None, None, 0
+        return {}, network.remember(still, batch["still"][:, 1:], sure, placed=False)
+    return {}, None
 
 
 def _other_sweep(network: Network, batch: dict[str, Any], sights: list[Sight]) -> dict[int, Said]:
@@ -278,23 +281,25 @@ def _other_sweep(network: Network, batch: dict[str, Any], sights: list[Sight]) -
 
 
 def _candidates(
-    network: Network, batch: dict[str, Any], sights: list[Sight], index: int, said: Said | None, memory: Memory | None
+    network: Network, batch: dict[str, Any], sight: Sight, index: int, said: dict[int, Said]
 ) -> list[Candidate]:
+    """All but what is recalled and what the other sweep says."""
     task, lab, when = batch["task"], batch["lab"], batch["when"]
-    sight = sights[index]
+
+    def along(kind: str, way: str, past: int, age: Tensor) -> Candidate:
+        return carried(kind, sight, lab[:, past, :1], said[past], batch[way][:, index - 1], age)
+
     candidates = [network.guess(sight)]
-    if said is not None:
-        step = batch["ahead_step"][:, index - 1]
-        candidates.append(carried("chain", sight, lab[:, index - 1, :1], said, step, when[:, index]))
-    if task in ("first", "both"):
-        sure = (lab[:, 0, 1:], torch.ones_like(lab[:, 0, :1]))
-        way = batch["ahead_way"][:, index - 1]
-        candidates.append(carried("direct", sight, lab[:, 0, :1], sure, way, when[:, index]))
+    if index:
+        candidates.append(along("chain", "ahead_step", index - 1, when[:, index]))
+    if index and task in ("first", "both", "scribble"):
+        candidates.append(along("direct", "ahead_way", 0, when[:, index]))
+    # In a film one frame in eight is compared with those remembered.
+    if index % 2 and index > 2:
+        candidates.append(along("view", "ahead_past", index - 2, 0 * when[:, index]))
     if task == "draft":
         draft = batch["draft"][:, index]
         candidates.append(told("draft", draft, torch.full_like(draft[:, :1], 0.5), 0 * when[:, index]))
-    if memory is not None:
-        candidates.append(network.recall(sight, memory))
     if task == "scribble" and index == 0:
         candidates.append(_scribbled(network, sight, batch))
     return candidates
@@ -311,28 +316,3 @@ def _scribbled(network: Network, sight: Sight, batch: dict[str, Any]) -> Candida
     return Candidate(
         "scribble", *(torch.cat([getattr(p, name) for p in parts]) for name in ("ab", "confidence", "evidence"))
     )
-
-
-def _terms(candidates: list[Candidate], ab: Tensor, confidence: Tensor, true: Tensor) -> dict[str, Tensor]:
-    """L1 of the answer and, at the scale they work on, of each candidate that the network makes; and of confidence."""
-    error = (ab - true).abs()
-    terms = {"colour": error.mean() / COLOUR, "square": (ab - true).square().mean() / COLOUR**2}
-    terms["confidence"] = _surprise(confidence, error)
-    small = F.avg_pool2d(true, 8)
-    for candidate in candidates:
-        if candidate.kind in ("recall", "prior", "scribble"):
-            far = (F.avg_pool2d(candidate.ab, 8) - small).abs()
-            terms[candidate.kind] = far.mean() / COLOUR
-        if candidate.kind == "prior":
-            terms["confidence"] = terms["confidence"] + 0.5 * _surprise(
-                candidate.confidence, (candidate.ab - true).abs()
-            )
-    return terms
-
-
-def _surprise(confidence: Tensor, error: Tensor) -> Tensor:
-    """How badly a confidence foretold the error."""
-    wanted = torch.exp(-error.detach().float().mean(1, keepdim=True) / SURE)
-    said = confidence.float().clamp(1e-4, 1 - 1e-4)
-    # Cross-entropy. PyTorch's own is refused in autocast on GPUs, and ends the process where something is no number.
-    return -(wanted * said.log() + (1 - wanted) * (1 - said).log()).mean()

@@ -8,7 +8,7 @@ and that confidence goes with the colours.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import ClassVar
@@ -18,18 +18,18 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from kinochrome import flow, weights
+from kinochrome import flow, views, weights
 from kinochrome.errors import WeightsError
 from kinochrome.types import Clip, Painted, Reference
+from kinochrome.views import Views
 
-from .network import STRIDE, Candidate, Memory, Network, Shape, Sight, carried, join, told
+from . import tuning
+from .network import FINEST, STRIDE, Candidate, Memory, Network, Shape, Sight, carried, join, older, thinned, told
 
 SHIPPED = Path(__file__).with_name("kino.safetensors")
 """The weights that come with Kinochrome."""
-FINEST = 0
-"""Motion is searched at the full working size: half a dB better than at half of it."""
 RENEWAL = 8
-"""Every so many frames from its source a sweep searches it from rest."""
+"""Every so many frames from its source a sweep searches it from rest, and looks among the frames it remembers."""
 KEPT_EVERY = 8
 """Every so many frames of the film one is remembered …"""
 KEPT = 2
@@ -55,6 +55,8 @@ class Source:
     lightness: Tensor
     said: Said
     memory: Memory
+    views: Views | None = None
+    """What a sweep remembers that begins anew here, whatever came before; None: it goes on."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,7 @@ class State:
     motion: np.ndarray | None = None
     """From this frame to the source's."""
     kept: tuple[Memory, ...] = field(default=(), repr=False)
+    views: Views = field(default=(), repr=False)
 
 
 @dataclass(frozen=True)
@@ -79,12 +82,18 @@ class Film:
     step: int
     draft: Tensor | None
     photos: tuple[Memory, ...]
+    seen: dict[int, Sight] = field(default_factory=dict, repr=False)
+    """What the first of two sweeps saw, by the frame's number in the film: the second need not look again."""
 
     def __len__(self) -> int:
         return len(self.frames)
 
     def light(self, index: int) -> Tensor:
         return self.frames[index : index + 1]
+
+    def number(self, index: int) -> int:
+        """Index in the film of a frame here."""
+        return self.start + self.step * index
 
     def reversed(self) -> Film:
         """The same clip, walked from its end."""
@@ -103,12 +112,21 @@ class Kino:
     def __init__(self, options: KinoOptions, device: str = "cpu") -> None:
         self.device = device
         self._motion = flow.Motion(FINEST)
-        self.network = load(Path(options.weights) if options.weights else SHIPPED, device)
+        self._file = Path(options.weights) if options.weights else SHIPPED
+        self.network = load(self._file, device)
 
     def working_size(self, height: int, width: int) -> tuple[int, int]:
         """The short side 240, never larger than the film."""
         scale = min(1.0, 240 / min(height, width))
         return max(1, round(height * scale)), max(1, round(width * scale))
+
+    def tune(self, references: Sequence[Reference], steps: int, file: Path, tell: Callable[[int], None]) -> None:
+        """Writes weights that these references have taught; see `types.Tunable`."""
+        taught = tuning.tuned(self.network, references, steps, tell)
+        header = weights.read_header(self._file)
+        words = f"{header.recipe}; then {steps} steps on the references of one shot"
+        tensors = {name: tensor.cpu() for name, tensor in taught.state_dict().items()}
+        weights.write(file, tensors, replace(header, recipe=words))
 
     @torch.inference_mode()
     def colorize(self, clip: Clip) -> Generator[Painted, None, dict[str, Tensor] | None]:
@@ -121,7 +139,7 @@ class Kino:
         back = film.reversed()
         head, last = max(clip.overlap - 1, 0), len(film) - 1
         placed = self._sources(clip, film)
-        mirrored = [replace(source, frame=last - source.frame) for source in placed]
+        mirrored = _from_the_end(placed, last)
         before = _unpack(clip.carried if clip.overlap < 2 else None, placed, film)
         after = _unpack(clip.brought, mirrored, back)
         # Each neighbour speaks in one sweep only; what it handed over is more than what it said.
@@ -136,10 +154,14 @@ class Kino:
         told_at = [source.frame for source in placed]
         # The piece before has not been here: this run brings colours back to it, and owes it nothing else.
         brings = bool(clip.overlap and clip.previous is None and (after or any(frame > head for frame in told_at)))
-        if brings:
-            placed = [source for source in placed if source.frame >= head]
+        # What comes back is then all that is asked for: where it reaches from the end, the forward sweep is spared.
+        if brings and backward[-1] is not None:
+            states: Iterable[State | None] = backward
+        else:
+            placed = [source for source in placed if source.frame >= head] if brings else placed
+            states = self._sweep(film, [*placed, *earlier], before, backward, alone=True)
         state = None
-        for state in self._sweep(film, [*placed, *earlier], before, backward, alone=True):
+        for state in states:
             yield _painted(state, height, width)
         if brings:
             return _pack(backward[head], back)
@@ -168,59 +190,82 @@ class Kino:
         self, film: Film, index: int, state: State | None, other: State | None, sources: list[Source]
     ) -> State:
         """The state at a frame from the state at the one before, if there was one."""
-        light = film.light(index)
-        sight = self.network.see(light)
+        light, sight = film.light(index), self._sight(film, index, keep=film.step < 0)
         source = _last(sources, index) if state is None else state.source
         age = float(index - source.frame) if source else 100.0
-        candidates, motion = [self.network.guess(sight)], None
-        step = None
+        anew = (index - source.frame if source else film.number(index)) % RENEWAL == 0
+        candidates = [self.network.guess(sight)]
+        step = motion = None
         if state is not None:
             step = self._between(light, film.light(index - 1))
             candidates.append(self._carried("chain", sight, film.light(index - 1), state.said, step, age))
+            candidates += self._recollected(sight, light, state.views) if anew else []
         if source is not None:
-            motion = self._way(light, source, state, step, anew=index - source.frame)
+            motion = self._way(light, source, state, step, anew)
             candidates.append(self._carried("direct", sight, source.lightness, source.said, motion, age))
         if other is not None:
-            until = float(len(film) - 1 - index - other.source.frame) if other.source else 100.0
-            candidates.append(told("other", *other.said, self._number(abs(until))))
+            until = abs(float(len(film) - 1 - index - other.source.frame)) if other.source else 100.0
+            candidates.append(told("other", *other.said, older(self._number(until), self._number(age))))
+        said = self.network.fuse(sight, [*candidates, *self._further(film, index, sight, state, sources)])
+        kept, past = (state.kept, state.views) if state else ((), ())
+        if anew:
+            past = views.remember(past, _shown(light, said))
+        if film.number(index) % KEPT_EVERY == 0:
+            kept = (*kept, thinned(self.network.remember(sight, *said)))[-KEPT:]
+        return State(said, source, motion, kept, past)
+
+    def _further(
+        self, film: Film, index: int, sight: Sight, state: State | None, sources: list[Source]
+    ) -> list[Candidate]:
+        """What has nothing to do with motion: the draft, and what the memory recalls."""
+        found = []
         if film.draft is not None:
             draft = film.draft[index : index + 1]
-            candidates.append(told("draft", draft, torch.full_like(draft[:, :1], 0.5), self._number(0)))
-        memories = self._memories(film, index, state, sources)
-        if memories:
-            candidates.append(self.network.recall(sight, join(memories)))
-        said = self.network.fuse(sight, candidates)
-        return self._remembered(film, index, sight, State(said, source, motion, state.kept if state else ()))
+            found.append(told("draft", draft, torch.full_like(draft[:, :1], 0.5), self._number(0)))
+        near = [source.memory for source in (_last(sources, index), _next(sources, index)) if source is not None]
+        memories = [*near, *film.photos, *(state.kept if state else ())]
+        return [*found, self.network.recall(sight, join(memories))] if memories else found
+
+    def _recollected(self, sight: Sight, light: Tensor, past: Views) -> list[Candidate]:
+        """The most alike of the frames remembered, carried here; none if none is alike."""
+        picture = flow.visible(_plane(light))
+        view = views.nearest(past, picture)
+        if view is None:
+            return []
+        ab, confidence = views.colours(view)
+        said = self._tensor(ab), self._tensor(confidence[..., None])
+        shown = self._tensor(view[0][..., None].astype(np.float32) / np.float32(2.55))
+        return [self._carried("view", sight, shown, said, self._motion.between(picture, view[0]), 0.0)]
+
+    def _sight(self, film: Film, index: int, keep: bool) -> Sight:
+        number = film.number(index)
+        sight = film.seen.pop(number, None) or self.network.see(film.light(index))
+        if keep:
+            film.seen[number] = sight
+        return sight
 
     def _anchor(self, film: Film, index: int, state: State | None, source: Source, sources: list[Source]) -> State:
         """The state at a source's own frame: its colours, and where it is unsure what is carried here."""
         ab, confidence = source.said
         still = np.zeros((*confidence.shape[-2:], 2), np.float32)
-        kept = state.kept if state else ()
+        past, kept = source.views or (), state.kept if state and source.views is None else ()
+        if state is not None and state.source is not None and source.views is None:
+            old, new = (_shown(one.lightness, one.said) for one in (state.source, source))
+            past = views.corrected(state.views, old, new)
         if confidence.min() < 1:
             own = self._advance(film, index, state, None, [one for one in sources if one.frame < index])
             share = confidence / (confidence + (1 - confidence) * own.said[1]).clamp(min=1e-6)
             ab, confidence = torch.lerp(own.said[0], ab, share), torch.maximum(confidence, own.said[1])
-        return State((ab, confidence), source, still, kept)
+        return State((ab, confidence), source, still, kept, past)
 
     def _way(
-        self, light: Tensor, source: Source, state: State | None, step: np.ndarray | None, anew: int
+        self, light: Tensor, source: Source, state: State | None, step: np.ndarray | None, anew: bool
     ) -> np.ndarray:
         """The motion from a frame to the source: along the way known so far, now and then from rest, too."""
         if state is None or state.motion is None or step is None:
             return self._between(light, source.lightness)
         way = flow.compose(step, state.motion)
-        return flow.followed(self._motion, _plane(light), _plane(source.lightness), way, anew % RENEWAL == 0)
-
-    def _memories(self, film: Film, index: int, state: State | None, sources: list[Source]) -> list[Memory]:
-        near = [_last(sources, index), _next(sources, index)]
-        found = [source.memory for source in near if source is not None]
-        return [*found, *film.photos, *(state.kept if state else ())]
-
-    def _remembered(self, film: Film, index: int, sight: Sight, state: State) -> State:
-        if (film.start + film.step * index) % KEPT_EVERY:
-            return state
-        return replace(state, kept=(*state.kept, self.network.remember(sight, *state.said))[-KEPT:])
+        return flow.followed(self._motion, _plane(light), _plane(source.lightness), way, anew)
 
     def _between(self, first: Tensor, second: Tensor) -> np.ndarray:
         return self._motion.between(flow.visible(_plane(first)), flow.visible(_plane(second)))
@@ -228,8 +273,11 @@ class Kino:
     def _carried(
         self, kind: str, sight: Sight, lightness: Tensor, said: Said, motion: np.ndarray, age: float
     ) -> Candidate:
-        way = torch.from_numpy(np.ascontiguousarray(motion.transpose(2, 0, 1)))[None].to(self.device)
-        return carried(kind, sight, lightness, said, way, self._number(age))
+        return carried(kind, sight, lightness, said, self._tensor(motion), self._number(age))
+
+    def _tensor(self, image: np.ndarray) -> Tensor:
+        """(1, c, h, w) of (h, w, c)"""
+        return torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))[None].to(self.device)
 
     def _number(self, value: float) -> Tensor:
         return torch.tensor([value], device=self.device)
@@ -276,7 +324,7 @@ class Kino:
         for stroke in strokes:
             drawn = self._fitted(stroke.where.float()) > 0.5
             ab, where = torch.where(drawn, self._fitted(stroke.ab), ab), where | drawn
-        sight = self.network.see(film.light(frame))
+        sight = self._sight(film, frame, keep=True)
         candidates = [self.network.guess(sight)]
         if memory := self.network.scribbled(sight, ab, where):
             candidates.append(self.network.recall(sight, memory, "scribble"))
@@ -313,6 +361,26 @@ def _plane(light: Tensor) -> np.ndarray:
     return np.ascontiguousarray(light[0, 0].cpu().numpy())
 
 
+def _shown(light: Tensor, said: Said) -> views.Shown:
+    """A frame as `views` remembers it."""
+    ab, confidence = (one[0].permute(1, 2, 0).cpu().numpy() for one in said)
+    return flow.visible(_plane(light)), np.ascontiguousarray(ab), confidence[..., 0]
+
+
+def _from_the_end(placed: list[Source], last: int) -> list[Source]:
+    """The sources as a sweep meets them that starts at frame `last`, each with what it remembers from there on.
+
+    One that does not cover its frame needs what comes from farther behind it, so there the sweep goes on.
+    """
+    mirrored = sorted((replace(one, frame=last - one.frame) for one in placed), key=lambda one: one.frame)
+    for n, source in enumerate(mirrored):
+        if source.said[1].min() == 1:
+            passed = mirrored[max(0, n - views.BEHIND) : n + 1]
+            shown = [_shown(one.lightness, one.said) for one in passed]
+            mirrored[n] = replace(source, views=views.behind(shown))
+    return mirrored
+
+
 def _last(sources: list[Source], index: int) -> Source | None:
     before = [source for source in sources if source.frame <= index]
     return max(before, key=lambda source: source.frame) if before else None
@@ -335,10 +403,12 @@ def _pack(state: State | None, film: Film) -> dict[str, Tensor] | None:
         return None
     packed = {"ab": state.said[0], "confidence": state.said[1]}
     if state.source is not None and state.motion is not None:
-        packed["source"] = torch.tensor(film.start + film.step * state.source.frame)
+        packed["source"] = torch.tensor(film.number(state.source.frame))
         packed["motion"] = torch.from_numpy(state.motion)
     for n, memory in enumerate(state.kept):
         packed |= {f"keys{n}": memory.keys, f"values{n}": memory.values}
+    if state.views:
+        packed["views"] = torch.from_numpy(np.stack(state.views))
     return {name: tensor.cpu() for name, tensor in packed.items()}
 
 
@@ -350,8 +420,9 @@ def _unpack(packed: dict[str, Tensor] | None, sources: list[Source], film: Film)
     said = packed["ab"].to(device), packed["confidence"].to(device)
     count = sum(name.startswith("keys") for name in packed)
     kept = tuple(Memory(packed[f"keys{n}"].to(device), packed[f"values{n}"].to(device)) for n in range(count))
+    past = tuple(view.numpy() for view in packed.get("views", ()))
     if "source" not in packed:
-        return State(said, kept=kept)
+        return State(said, kept=kept, views=past)
     frame = (int(packed["source"]) - film.start) * film.step
     source = next((source for source in sources if source.frame == frame), None)
-    return State(said, source, packed["motion"].numpy() if source else None, kept)
+    return State(said, source, packed["motion"].numpy() if source else None, kept, past)

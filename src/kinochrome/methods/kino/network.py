@@ -1,9 +1,9 @@
 """The network of `kino`: what it sees in a frame, what it remembers, and how it chooses among candidate colours.
 
-A *candidate* is one way to colour a frame: the frame before, carried along the motion; a reference, carried; what the
-other sweep says; a draft; scribbles spread; what the memory recalls of things that look alike; and a guess from
-lightness alone. Each comes with a confidence and with evidence for or against it. The network scores them, mixes
-them pixel by pixel and corrects the mixture. All sizes are working sizes, multiples of `STRIDE`.
+A *candidate* is one way to colour a frame: the frame before, carried along the motion; a reference, or a like frame
+of long ago, carried; what the other sweep says; a draft; scribbles spread; what the memory recalls of things that look
+alike; and a guess from lightness alone. Each comes with a confidence and with evidence for or against it. The network
+scores them, mixes them pixel by pixel and corrects the mixture. All sizes are working sizes, multiples of `STRIDE`.
 """
 
 from __future__ import annotations
@@ -19,12 +19,23 @@ from torch import Tensor, nn
 from kinochrome.nets.warp import warp
 
 STRIDE = 16
-KINDS = ("chain", "direct", "other", "draft", "scribble", "recall", "prior")
-"""What a candidate is, in the order of the weights."""
-START = {"chain": 0.0, "direct": 0.0, "other": 0.0, "draft": -1.0, "scribble": 0.0, "recall": -3.0, "prior": -5.0}
+START = {
+    "chain": 0.0,
+    "direct": 0.0,
+    "other": 0.0,
+    "draft": -1.0,
+    "scribble": 0.0,
+    "recall": -3.0,
+    "prior": -5.0,
+    "view": 1.5,
+}
 """What each kind's score starts from, before anything is learned."""
+KINDS = tuple(START)
+"""What a candidate is, in the order of the weights."""
 COLOUR = 50.0
 """Scale of ab inside the network."""
+FINEST = 0
+"""Motion that it is given is searched at the full working size: half a dB better than at half of it."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +85,8 @@ class Candidate:
     confidence: Tensor
     """(B, 1, H, W)"""
     evidence: Tensor
-    """(B, 4, H, W): difference of lightness, around the pixel, beyond one pixel's shift; age or likeness."""
+    """(B, 4, H, W): difference of lightness, around the pixel, beyond one pixel's shift; age or likeness, and of the
+    other sweep how much older it is."""
 
 
 class Block(nn.Module):
@@ -115,8 +127,8 @@ class Encoder(nn.Module):
     def __init__(self, shape: Shape) -> None:
         super().__init__()
         fine, middle, coarse, whole = shape.widths
-        self.at2 = nn.Sequential(nn.Conv2d(1, fine, 3, 2, 1), nn.ReLU(), Block(fine))
-        self.at4 = nn.Sequential(nn.Conv2d(fine, middle, 3, 2, 1), Block(middle), Block(middle))
+        self.at2 = nn.Sequential(nn.Conv2d(1, fine, 3, 2, 1), nn.ReLU())
+        self.at4 = nn.Sequential(nn.Conv2d(fine, middle, 3, 2, 1), Block(middle))
         self.at8 = nn.Sequential(nn.Conv2d(middle, coarse, 3, 2, 1), Block(coarse), Block(coarse))
         self.at16 = nn.Sequential(nn.Conv2d(coarse, whole, 3, 2, 1), Block(whole), Glance(whole), Block(whole))
         self.down16, self.back8 = nn.Conv2d(whole, coarse, 1), Block(coarse)
@@ -141,43 +153,46 @@ class Fusion(nn.Module):
     def __init__(self, width: int) -> None:
         super().__init__()
         self.read = nn.ModuleDict({kind: nn.Conv2d(7, width, 3, padding=1) for kind in KINDS})
-        self.own = nn.Conv2d(width, width, 3, padding=1)
+        self.own = nn.Conv2d(width, width, 1)
         self.others = nn.Conv2d(width, width, 1)
         self.score = nn.Conv2d(width, 1, 3, padding=1)
-        self.start = nn.Parameter(torch.tensor([START[kind] for kind in KINDS]))
-        self.doubt = nn.Parameter(torch.full((len(KINDS),), 0.5))
+        self.start = nn.Parameter(torch.tensor(list(START.values())))
+        self.doubt = nn.Parameter(torch.full((len(KINDS),), 2.0))
+        # Where two sweeps meet, each counts as much as it is near in time.
+        self.old = nn.Parameter(torch.tensor([4.0 if kind == "other" else 0.0 for kind in KINDS]))
         last = nn.Conv2d(width, 3, 3, padding=1)
-        self.correct = nn.Sequential(
-            nn.Conv2d(2 * width + 4, width, 3, padding=1), nn.ReLU(), Block(width), nn.ReLU(), last
-        )
+        self.correct = nn.Sequential(nn.Conv2d(2 * width + 4, width, 1), nn.ReLU(), Block(width), nn.ReLU(), last)
         # What was set by hand counts until something better is learned.
         for parameter in (*self.score.parameters(), *last.parameters()):
             nn.init.zeros_(parameter)
 
     def forward(self, sight: Sight, candidates: Sequence[Candidate]) -> tuple[Tensor, Tensor]:
         """ab (B, 2, H, W) and confidence (B, 1, H, W)."""
-        read = [
-            F.relu(self.read[c.kind](_half(torch.cat([c.ab / COLOUR, c.confidence, c.evidence], 1))) + sight.context)
-            for c in candidates
-        ]
-        others = self.others(torch.stack(read).mean(0))
-        thought = [F.relu(self.own(one) + others) for one in read]
-        scores = []
-        for one, c in zip(thought, candidates, strict=True):
-            kind = KINDS.index(c.kind)
-            given = torch.log(c.confidence + 1e-3) - F.softplus(self.doubt[kind]) * c.evidence[:, 1:2] * 5
-            scores.append(_up(self.score(one), 2) + given + self.start[kind])
+        # One candidate after the other: tensors of all of them would cost more to fill than the arithmetic.
+        read = [self._read(sight, candidate) for candidate in candidates]
+        others = self.others(_added(read) / len(read))
+        thought = [F.relu_(self.own(one) + others) for one in read]
+        scores = [_up(self.score(one), 2) + self._given(c) for one, c in zip(thought, candidates, strict=True)]
         shares = torch.softmax(torch.stack(scores), 0)
-        ab = sum(share * c.ab for share, c in zip(shares, candidates, strict=True))
-        confidence = sum(share * c.confidence for share, c in zip(shares, candidates, strict=True))
-        spread = sum(
-            share * (c.ab - ab).abs().sum(1, keepdim=True) for share, c in zip(shares, candidates, strict=True)
-        )
-        mixed = _half(torch.cat([ab / COLOUR, confidence, spread / COLOUR], 1))
-        small = _half(shares)
-        mind = _added(share * one for share, one in zip(small, thought, strict=True))
-        change = _up(self.correct(torch.cat([mixed, mind, sight.context], 1)), 2)
+        mixed = _added(share * torch.cat([c.ab, c.confidence], 1) for share, c in zip(shares, candidates, strict=True))
+        ab, confidence = mixed[:, :2], mixed[:, 2:]
+        spread = _added(share * _total((c.ab - ab).abs()) for share, c in zip(shares, candidates, strict=True))
+        known = _half(torch.cat([ab / COLOUR, confidence, spread / COLOUR], 1))
+        mind = _added(thought) / len(thought)
+        change = _up(self.correct(torch.cat([known, mind, sight.context], 1)), 2)
         return ab + change[:, :2] * COLOUR, torch.sigmoid(torch.logit(confidence, 1e-3) + change[:, 2:])
+
+    def _read(self, sight: Sight, candidate: Candidate) -> Tensor:
+        said = torch.cat([candidate.ab / COLOUR, candidate.confidence, candidate.evidence], 1)
+        return F.relu_(self.read[candidate.kind](_half(said)) + sight.context)
+
+    def _given(self, candidate: Candidate) -> Tensor:
+        """(B, 1, H, W): its score before anything is learned."""
+        kind = KINDS.index(candidate.kind)
+        around, old = candidate.evidence[:, 1:2], candidate.evidence[:, 3:]
+        return (
+            torch.log(candidate.confidence + 1e-3) - self.doubt[kind] * around - self.old[kind] * old + self.start[kind]
+        )
 
 
 class Network(nn.Module):
@@ -295,10 +310,20 @@ def carried(
     return Candidate(kind, moved[:, 1:3], moved[:, 3:] * explained, evidence)
 
 
-def told(kind: str, ab: Tensor, confidence: Tensor, age: Tensor) -> Candidate:
-    """Colours that were said of this very frame."""
-    old = (torch.log1p(age) / 4)[:, None, None, None].expand_as(confidence)
-    return Candidate(kind, ab, confidence, torch.cat([torch.zeros_like(ab), torch.zeros_like(confidence), old], 1))
+def told(kind: str, ab: Tensor, confidence: Tensor, older: Tensor) -> Candidate:
+    """Colours that were said of this very frame; `older` (B): see `older`."""
+    nothing = torch.zeros_like(confidence)
+    return Candidate(kind, ab, confidence, torch.cat([nothing] * 3 + [nothing + older[:, None, None, None]], 1))
+
+
+def older(until: Tensor, since: Tensor) -> Tensor:
+    """How much older than what one sweep says is what the other says, given the frames to both sources."""
+    return (torch.log1p(until) - torch.log1p(since)) / 4
+
+
+def thinned(memory: Memory) -> Memory:
+    """One place in four: what the network said itself is worth less time than what a source says."""
+    return Memory(memory.keys[:, ::4], memory.values[:, ::4])
 
 
 def join(memories: Sequence[Memory]) -> Memory:
@@ -329,6 +354,11 @@ def _mean(x: Tensor, radius: int) -> Tensor:
 
 def _added(parts: Iterable[Tensor]) -> Tensor:
     return functools.reduce(torch.add, parts)
+
+
+def _total(x: Tensor) -> Tensor:
+    """(B, 1, H, W) of (B, 2, H, W); a sum over so few channels is slow."""
+    return x[:, :1] + x[:, 1:]
 
 
 def _highest(x: Tensor) -> Tensor:
