@@ -187,7 +187,7 @@ def test_moved_pictures_carry_colours_and_doubt_what_lies_outside():
     motion[:, 0] = 4
     ab = torch.rand(1, 2, 32, 32)
     said = (ab, torch.ones(1, 1, 32, 32))
-    moved: Candidate = carried("chain", here, light, said, motion, torch.tensor([1.0]))
+    moved: Candidate = carried("chain", here, light, said, motion)
     assert torch.allclose(moved.ab[..., :-4], ab[..., 4:], atol=1e-4)
     assert torch.allclose(moved.confidence[..., 2:26], torch.ones(1, 1, 32, 24), atol=1e-3)
     assert (moved.confidence[..., -4:] == 0).all()

@@ -260,18 +260,17 @@ def _told(network: Network, batch: dict[str, Any], sights: list[Sight]) -> tuple
 
 def _other_sweep(network: Network, batch: dict[str, Any], sights: list[Sight]) -> dict[int, Said]:
     """What a sweep backward from the last frame says of those before."""
-    lab, when = batch["lab"], batch["when"]
+    lab = batch["lab"]
     last = lab.shape[1] - 1
     said = (lab[:, last, 1:], torch.ones_like(lab[:, last, :1]))
     result = {last: said}
     with torch.no_grad():
         ends = [network.remember(sights[place], lab[:, place, 1:], said[1]) for place in (0, last)]
         for index in range(last - 1, 0, -1):
-            age = when[:, last] - when[:, index]
             back = last - index - 1
             candidates = [
-                carried("chain", sights[index], lab[:, index + 1, :1], said, batch["back_step"][:, back], age),
-                carried("direct", sights[index], lab[:, last, :1], result[last], batch["back_way"][:, back], age),
+                carried("chain", sights[index], lab[:, index + 1, :1], said, batch["back_step"][:, back]),
+                carried("direct", sights[index], lab[:, last, :1], result[last], batch["back_way"][:, back]),
                 network.recall(sights[index], join(ends)),
                 network.guess(sights[index]),
             ]
@@ -284,22 +283,22 @@ def _candidates(
     network: Network, batch: dict[str, Any], sight: Sight, index: int, said: dict[int, Said]
 ) -> list[Candidate]:
     """All but what is recalled and what the other sweep says."""
-    task, lab, when = batch["task"], batch["lab"], batch["when"]
+    task, lab = batch["task"], batch["lab"]
 
-    def along(kind: str, way: str, past: int, age: Tensor) -> Candidate:
-        return carried(kind, sight, lab[:, past, :1], said[past], batch[way][:, index - 1], age)
+    def along(kind: str, way: str, past: int) -> Candidate:
+        return carried(kind, sight, lab[:, past, :1], said[past], batch[way][:, index - 1])
 
     candidates = [network.guess(sight)]
     if index:
-        candidates.append(along("chain", "ahead_step", index - 1, when[:, index]))
+        candidates.append(along("chain", "ahead_step", index - 1))
     if index and task in ("first", "both", "scribble"):
-        candidates.append(along("direct", "ahead_way", 0, when[:, index]))
+        candidates.append(along("direct", "ahead_way", 0))
     # In a film one frame in eight is compared with those remembered.
     if index % 2 and index > 2:
-        candidates.append(along("view", "ahead_past", index - 2, 0 * when[:, index]))
+        candidates.append(along("view", "ahead_past", index - 2))
     if task == "draft":
         draft = batch["draft"][:, index]
-        candidates.append(told("draft", draft, torch.full_like(draft[:, :1], 0.5), 0 * when[:, index]))
+        candidates.append(told("draft", draft, torch.full_like(draft[:, :1], 0.5), 0 * batch["when"][:, index]))
     if task == "scribble" and index == 0:
         candidates.append(_scribbled(network, sight, batch))
     return candidates

@@ -198,11 +198,11 @@ class Kino:
         step = motion = None
         if state is not None:
             step = self._between(light, film.light(index - 1))
-            candidates.append(self._carried("chain", sight, film.light(index - 1), state.said, step, age))
+            candidates.append(self._carried("chain", sight, film.light(index - 1), state.said, step))
             candidates += self._recollected(sight, light, state.views) if anew else []
         if source is not None:
             motion = self._way(light, source, state, step, anew)
-            candidates.append(self._carried("direct", sight, source.lightness, source.said, motion, age))
+            candidates.append(self._carried("direct", sight, source.lightness, source.said, motion))
         if other is not None:
             until = abs(float(len(film) - 1 - index - other.source.frame)) if other.source else 100.0
             candidates.append(told("other", *other.said, older(self._number(until), self._number(age))))
@@ -235,7 +235,7 @@ class Kino:
         ab, confidence = views.colours(view)
         said = self._tensor(ab), self._tensor(confidence[..., None])
         shown = self._tensor(view[0][..., None].astype(np.float32) / np.float32(2.55))
-        return [self._carried("view", sight, shown, said, self._motion.between(picture, view[0]), 0.0)]
+        return [self._carried("view", sight, shown, said, self._motion.between(picture, view[0]))]
 
     def _sight(self, film: Film, index: int, keep: bool) -> Sight:
         number = film.number(index)
@@ -270,10 +270,8 @@ class Kino:
     def _between(self, first: Tensor, second: Tensor) -> np.ndarray:
         return self._motion.between(flow.visible(_plane(first)), flow.visible(_plane(second)))
 
-    def _carried(
-        self, kind: str, sight: Sight, lightness: Tensor, said: Said, motion: np.ndarray, age: float
-    ) -> Candidate:
-        return carried(kind, sight, lightness, said, self._tensor(motion), self._number(age))
+    def _carried(self, kind: str, sight: Sight, lightness: Tensor, said: Said, motion: np.ndarray) -> Candidate:
+        return carried(kind, sight, lightness, said, self._tensor(motion))
 
     def _tensor(self, image: np.ndarray) -> Tensor:
         """(1, c, h, w) of (h, w, c)"""

@@ -85,8 +85,8 @@ class Candidate:
     confidence: Tensor
     """(B, 1, H, W)"""
     evidence: Tensor
-    """(B, 4, H, W): difference of lightness, around the pixel, beyond one pixel's shift; age or likeness, and of the
-    other sweep how much older it is."""
+    """(B, 4, H, W): difference of lightness, around the pixel, beyond one pixel's shift; likeness of what is
+    recalled, or how much older the other sweep is."""
 
 
 class Block(nn.Module):
@@ -290,12 +290,10 @@ class Network(nn.Module):
         return (grid / self.reach.exp()).expand(keys.shape[0], -1, -1, -1)
 
 
-def carried(
-    kind: str, sight: Sight, other: Tensor, said: tuple[Tensor, Tensor], motion: Tensor, age: Tensor
-) -> Candidate:
+def carried(kind: str, sight: Sight, other: Tensor, said: tuple[Tensor, Tensor], motion: Tensor) -> Candidate:
     """What was `said` (ab, confidence) of a frame with lightness `other`, seen along the motion to it.
 
-    `age` (B): frames since a person spoke.
+    How long ago that was is no evidence: confidence tells what the way here has cost.
     """
     moved, inside = warp(torch.cat([other, *said], 1), motion), _inside(motion)
     difference = sight.lightness - moved[:, :1].detach()
@@ -304,8 +302,7 @@ def carried(
     around = _mean(difference.abs(), 3)
     shifted = sight.lightness - difference
     beyond = _mean(F.relu(torch.maximum(-sight.lightness - _highest(-shifted), sight.lightness - _highest(shifted))), 2)
-    old = (torch.log1p(age) / 4)[:, None, None, None].expand_as(around)
-    evidence = torch.cat([difference.abs() / 10, around / 10, beyond / 10, old], 1).clamp(max=4)
+    evidence = torch.cat([difference.abs() / 10, around / 10, beyond / 10, torch.zeros_like(around)], 1).clamp(max=4)
     explained = torch.exp(-0.4 * beyond) * inside
     return Candidate(kind, moved[:, 1:3], moved[:, 3:] * explained, evidence)
 

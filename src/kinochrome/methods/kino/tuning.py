@@ -81,11 +81,10 @@ def _loss(network: Network, known: Tensor, asked: Tensor, search: flow.Motion) -
     motion = torch.from_numpy(search.between(*pictures).transpose(2, 0, 1).copy())[None].to(known.device)
     told, sight = network.see(known[:, :1]), network.see(asked[:, :1])
     said = known[:, 1:3], known[:, 3:].clamp(0, 1)
-    age = torch.ones(1, device=known.device)
     candidates = [
         network.guess(sight),
-        carried("chain", sight, known[:, :1], said, motion, age),
-        carried("direct", sight, known[:, :1], said, motion, age),
+        carried("chain", sight, known[:, :1], said, motion),
+        carried("direct", sight, known[:, :1], said, motion),
         network.recall(sight, network.remember(told, *said)),
     ]
     ab, confidence = network.fuse(sight, candidates)
