@@ -72,10 +72,11 @@ def test_killed_at_random_moments(
         kill_when(process, folder, files, chance.uniform(0, 0.15))
         kills += process.returncode == -signal.SIGKILL
     assert kills or target.exists()
+    # Killed between the film's last move and the clearing up, a run leaves both.
     if not target.exists():
         subprocess.run(command(scene, target, stills), check=True, capture_output=True)
+        assert not folder.exists()
     assert same_film(target, unbroken[0])
-    assert not folder.exists()
     assert not list(tmp_path.glob("*.partial*"))
 
 
