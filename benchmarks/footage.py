@@ -14,12 +14,12 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from kinochrome import video
 from kinochrome.errors import KinochromeError
 from kinochrome.evaluation.footage import FilmClip
+from kinochrome.metrics.picture import Picture
 from kinochrome.metrics.score import Moment, Score, Truth
 
 STILL = 0.25
@@ -39,12 +39,11 @@ def row(grey: Path, coloured: Path) -> tuple[float, float, float, float]:
     flicker, chroma = [], []
     before = None
     for index, (true, result) in enumerate(zip(frames(grey), frames(coloured), strict=True)):
-        moment = truth.show(index, true)
-        score.add(moment, result)
-        lab = cv2.cvtColor(result, cv2.COLOR_RGB2LAB)
+        moment, picture = truth.show(index, true), Picture(result)
+        score.add(moment, picture)
         if before is not None:
-            flicker += _flicker(moment, lab[..., 1:] - before)
-        before = lab[..., 1:]
+            flicker += _flicker(moment, picture.ab - before)
+        before = picture.ab
         chroma.append(float(np.linalg.norm(before, axis=-1).mean()))
     found = score.finish()
     return found["warp_error_ab"] or 0.0, float(np.mean(flicker or [0])), found["bleed"] or 0.0, float(np.mean(chroma))

@@ -100,9 +100,7 @@ def colorize(
     from_: Annotated[str | None, typer.Option("--from", help="Start here, HH:MM:SS or seconds.")] = None,
     to: Annotated[str | None, typer.Option(help="Stop here, HH:MM:SS or seconds.")] = None,
     preview: Annotated[bool, typer.Option("--preview", help="Small and fast, with a contact sheet beside it.")] = False,
-    tune: Annotated[
-        int, typer.Option(metavar="STEPS", help="Teach the method each shot's own references first, for so many steps.")
-    ] = 0,
+    tune: Annotated[int, typer.Option(metavar="STEPS", help="First teach the method each shot's references.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print events, one JSON object a line.")] = False,
 ) -> None:
     """Colours a film.

@@ -191,7 +191,7 @@ class Shelf:
         return self.taught
 
     def _tuned(self, shot: int, step: Step) -> Step:
-        job, references = self.plan.job, self.references(shot, step.size)
+        job = self.plan.job
         if not job.tune:
             return step
 
@@ -199,7 +199,8 @@ class Shelf:
             self.report("tune", {"shot": shot + 1, "step": done, "steps": job.tune})
 
         file = self.plan.path(self.plan.first(shot), f".{step.name}.safetensors")
-        return chain.tuned(step, references, chain.Tuning(job.tune, file, chain.chosen_device(job.device)), tell)
+        tuning = chain.Tuning(job.tune, file, chain.chosen_device(job.device))
+        return chain.tuned(step, self.references(shot, step.size), tuning, tell)
 
     def full_size(self, shot: int, frame: int) -> tuple[torch.Tensor, torch.Tensor] | None:
         """(2, H, W) ab and (1, H, W) reach of the picture that *is* this frame, if there is one."""
