@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     Network = TypeVar("Network", bound=nn.Module)
+    Shape = TypeVar("Shape")
 
 FORMAT = 1
 """Of the headers that this version writes; a newer one is refused."""
@@ -57,6 +58,7 @@ class Published:
 _TORCHVISION = "https://download.pytorch.org/models/"
 _LPIPS = "https://raw.githubusercontent.com/richzhang/PerceptualSimilarity/master/lpips/weights/v0.1/"
 _FID = "https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/"
+_ANNOTATORS = "https://huggingface.co/lllyasviel/Annotators/resolve/982e7edaec38759d914a963c48c4726685de7d96/"
 _BSD = "BSD-3-Clause (torchvision)"
 
 CATALOGUE: dict[str, Published] = {
@@ -64,6 +66,17 @@ CATALOGUE: dict[str, Published] = {
         _TORCHVISION + "alexnet-owt-7be5be79.pth",
         "7be5be791159472b1fbf3c69796f7cb30dca7ad8466c2df70058c37116cdee02",
         *(244_408_911, _BSD, "lpips_alex, lpips_u8raw"),
+    ),
+    "deeplabv3_resnet50": Published(
+        _TORCHVISION + "deeplabv3_resnet50_coco-cd0a2569.pth",
+        "cd0a25694c4a0f7106b38f4938bf90a874f2f241cc410b8f63c7024399538f06",
+        *(168_312_152, _BSD, "classes of things for methods"),
+    ),
+    # Its page names no licence; the code that its author published with it says Apache of code and model.
+    "hed": Published(
+        _ANNOTATORS + "ControlNetHED.pth",
+        "5ca93762ffd68a29fee1af9d495bf6aab80ae86f08905fb35472a083a4c7a8fa",
+        *(29_444_406, "Apache-2.0 (ControlNet's annotator)", "edges for methods"),
     ),
     # The same numbers as in -1a9a5a14 of older scripts, saved anew (pytorch/vision pull request 3851).
     "inception_v3": Published(
@@ -411,6 +424,27 @@ def read(path: Path) -> dict[str, torch.Tensor]:
         inside = ", ".join(map(str, held)) if isinstance(held, dict) else type(held).__name__
         raise WeightsError(f"{path} holds {inside[:200]}, not tensors by name: give the file of the network alone.")
     return dict(held)
+
+
+def load_own(
+    method: str, file: Path, shape: Callable[..., Shape], build: Callable[[Shape], Network], device: str
+) -> Network:
+    """The network of one of our own checkpoints, built in the shape that its header says."""
+    header = read_header(file)
+    if header.method != method:
+        raise WeightsError(f"{file} holds weights of {header.method}, not of {method}.")
+    import torch
+
+    try:
+        options = {name: tuple(one) if isinstance(one, list) else one for name, one in header.options.items()}
+        built = shape(**options)
+        with torch.device("meta"):
+            build(built)
+    except (TypeError, ValueError) as error:
+        raise WeightsError(f"{file} was made for another network than this version's {method}: {error}.") from error
+    network = load(lambda: build(built), file, device)
+    # Convolutions on a processor take a third less time so.
+    return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # the stub forgets it
 
 
 def load(build: Callable[[], Network], source: str | Path, device: str = "cpu") -> Network:

@@ -16,12 +16,13 @@ BLOCKS = {50: (3, 4, 6, 3), 101: (3, 4, 23, 3)}
 class Bottleneck(nn.Module):
     """(n, inputs, h, w) to (n, 4 * width, h / stride, w / stride)."""
 
-    def __init__(self, inputs: int, width: int, stride: int) -> None:
+    def __init__(self, inputs: int, width: int, stride: int, dilation: int = 1) -> None:
         super().__init__()
         outputs = 4 * width
         self.conv1, self.bn1 = nn.Conv2d(inputs, width, 1, bias=False), nn.BatchNorm2d(width)
         # The paper strides in the first convolution; the public weights were trained with the stride here.
-        self.conv2, self.bn2 = nn.Conv2d(width, width, 3, stride, padding=1, bias=False), nn.BatchNorm2d(width)
+        self.conv2 = nn.Conv2d(width, width, 3, stride, padding=dilation, dilation=dilation, bias=False)
+        self.bn2 = nn.BatchNorm2d(width)
         self.conv3, self.bn3 = nn.Conv2d(width, outputs, 1, bias=False), nn.BatchNorm2d(outputs)
         self.downsample: nn.Module = nn.Identity()
         if inputs != outputs:
@@ -35,17 +36,24 @@ class Bottleneck(nn.Module):
 
 
 class ResNet(nn.Module):
-    """Class scores (n, 1000), or the stages' features, of pictures (n, 3, h, w) in R'G'B' 0..1."""
+    """Class scores (n, 1000), or the stages' features, of pictures (n, 3, h, w) in R'G'B' 0..1.
 
-    def __init__(self, depth: Literal[50, 101]) -> None:
+    `dilated` keeps the last two stages at 1/8 of the size: instead of striding they look twice, then four times as
+    far, with the same tensors.
+    """
+
+    def __init__(self, depth: Literal[50, 101], dilated: bool = False) -> None:
         super().__init__()
         self.conv1, self.bn1 = nn.Conv2d(3, 64, 7, stride=2, padding=3, bias=False), nn.BatchNorm2d(64)
         self.maxpool = nn.MaxPool2d(3, stride=2, padding=1)
-        stages, inputs = [], 64
+        stages, inputs, dilation = [], 64, 1
         for stage, count in enumerate(BLOCKS[depth]):
             width = 64 << stage
-            blocks = [Bottleneck(inputs, width, stride=2 if stage else 1)]
-            blocks += [Bottleneck(4 * width, width, stride=1) for _ in range(count - 1)]
+            stays = dilated and stage >= 2
+            # A stage's first block still looks as far as the stage before, as torchvision's weights were trained.
+            blocks = [Bottleneck(inputs, width, 1 if stays or not stage else 2, dilation)]
+            dilation *= 2 if stays else 1
+            blocks += [Bottleneck(4 * width, width, 1, dilation) for _ in range(count - 1)]
             stages.append(nn.Sequential(*blocks))
             inputs = 4 * width
         self.layer1, self.layer2, self.layer3, self.layer4 = stages
@@ -55,7 +63,7 @@ class ResNet(nn.Module):
         return self.fc(self.stages(rgb)[-1].mean(dim=(2, 3)))
 
     def stages(self, rgb: torch.Tensor) -> list[torch.Tensor]:
-        """Features with 256, 512, 1024 and 2048 channels at 1/4, 1/8, 1/16 and 1/32 of the size."""
+        """Features with 256, 512, 1024 and 2048 channels at 1/4, 1/8, 1/16 and 1/32 of the size, rounded up."""
         seen = self.maxpool(self.bn1(self.conv1(normalized(rgb))).relu())
         outputs = []
         for stage in (self.layer1, self.layer2, self.layer3, self.layer4):
