@@ -369,6 +369,181 @@ def test_a_run_stopped_while_it_is_judged_is_judged_when_it_goes_on(
     assert (tmp_path / "run/best.safetensors").exists()
 
 
+# --- A critic ---
+
+
+@pytest.fixture
+def duel(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever method a recipe names, the tiny task with a critic is trained."""
+    monkeypatch.setattr(loop, "_task_of", lambda method, recipe: tiny.Duel)
+
+
+def dueling(folder: Path, name: str = "run", rate: float = 1e-3, **changes: Any) -> loop.Job:
+    """A run whose recipe speaks of a critic."""
+    job = tiny.job(folder, name, **changes)
+    with job.recipe.open("a", encoding="utf-8") as file:
+        file.write(f"[critic]\nrate = {rate}\nclip = 0.2\nmomentum = [0.4, 0.9]\ndecay = 0.1\n")
+    return job
+
+
+def follow(network: torch.nn.Module, optimizer: torch.optim.Optimizer, loss: torch.Tensor, clip: float) -> float:
+    """One step by gradients that are worked out for these weights alone; the length of the gradient."""
+    gradients = torch.autograd.grad(loss, list(network.parameters()))
+    length = float(torch.cat([one.flatten() for one in gradients]).norm())
+    for one, gradient in zip(network.parameters(), gradients, strict=True):
+        one.grad = gradient * min(1.0, clip / (length + 1e-6))
+    optimizer.step()
+    return length
+
+
+@pytest.mark.usefixtures("duel")
+def test_network_and_critic_take_turns(tmp_path: Path) -> None:
+    job = dueling(tmp_path, steps=3)
+    tiny.run(job)
+    recipe = loop.read(job.recipe)
+    torch.manual_seed(recipe.run.seed)
+    task = tiny.Duel(recipe, job.recipe, None)  # type: ignore[arg-type]
+    critic, options = task.critic, recipe.optimizer
+    assert critic is not None and recipe.critic is not None
+    first = torch.optim.AdamW(task.network.parameters(), betas=options.momentum, weight_decay=options.decay)
+    second = torch.optim.AdamW(critic.parameters(), betas=(0.4, 0.9), weight_decay=0.1)
+    logged = {(step, name): value for step, name, value in rows(job.folder)}
+    for step in range(3):
+        batch = task.examples(0, 1)[step]
+        rate = loop.learning_rate(options, step, 3)
+        first.param_groups[0]["lr"], second.param_groups[0]["lr"] = rate, rate * 1e-3 / options.rate
+        terms = task.terms(batch)
+        length = follow(task.network, first, terms["total"], options.clip)
+        assert logged[step + 1, "total"] == pytest.approx(terms["total"].item(), rel=1e-4)
+        assert logged[step + 1, "gradient"] == pytest.approx(length, rel=1e-4)
+        terms = task.contest(batch)
+        length = follow(critic, second, terms["total"], 0.2)
+        assert length > 0.2, "or nothing would be shortened"
+        found = {name: value.item() for name, value in terms.items()} | {"gradient": length}
+        for name, value in found.items():
+            assert logged[step + 1, f"critic/{name}"] == pytest.approx(value, rel=1e-4)
+    state = loop.read_state(job.folder)
+    for network, kept in ((task.network, state["network"]), (critic, state["critic"]["network"])):
+        torch.testing.assert_close(dict(network.state_dict()), dict(kept), rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.usefixtures("duel")
+def test_the_critic_is_kept_with_the_state_and_not_with_the_weights(tmp_path: Path) -> None:
+    tiny.run(dueling(tmp_path))
+    assert set(weights.read(tmp_path / "run/last.safetensors")) == {"0.weight", "0.bias", "2.weight", "2.bias"}
+    state = loop.read_state(tmp_path / "run")
+    assert set(state["critic"]) == {"network", "optimizer", "scaler"}
+    assert any(name.endswith("_u") for name in state["critic"]["network"])
+
+
+@pytest.mark.usefixtures("duel")
+@pytest.mark.parametrize("precision", ["float32", "float16"])
+def test_a_contest_that_was_stopped_goes_on_as_if_it_had_not_been(tmp_path: Path, precision: str) -> None:
+    whole = dueling(tmp_path, steps=6, precision=precision)
+    tiny.run(whole)
+    broken = replace(whole, folder=tmp_path / "broken")
+    with pytest.raises(KeyboardInterrupt):
+        tiny.run(broken, stop_at=3)
+    tiny.run(replace(broken, resume=True))
+    state = tiny.state_of(whole.folder)
+    assert equal(state, tiny.state_of(broken.folder)) and any(name.startswith("/critic/optimizer/") for name in state)
+    assert tiny.files_of(whole.folder) == tiny.files_of(broken.folder)
+
+
+@pytest.mark.usefixtures("duel")
+def test_a_critic_needs_no_table(tmp_path: Path) -> None:
+    tiny.run(tiny.job(tmp_path, steps=1))
+    groups = loop.read_state(tmp_path / "run")["critic"]["optimizer"]["param_groups"]
+    assert groups[0]["betas"] == (0.5, 0.999) and groups[0]["lr"] == pytest.approx(1e-4 / 4), (
+        "the first of 4 warm steps"
+    )
+
+
+@pytest.mark.usefixtures("duel")
+def test_what_a_critic_does_not_learn_stays_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    begin = tiny.Duel.__init__
+
+    def frozen(self: tiny.Duel, *words: Any) -> None:
+        begin(self, *words)
+        assert self.critic
+        self.critic[0].requires_grad_(False)  # type: ignore[index]
+
+    monkeypatch.setattr(tiny.Duel, "__init__", frozen)
+    tiny.run(dueling(tmp_path))
+    torch.manual_seed(1)
+    begun = tiny.Duel(loop.read(tmp_path / "run.toml"), tmp_path, None).critic  # type: ignore[arg-type]
+    assert begun
+    after = loop.read_state(tmp_path / "run")["critic"]["network"]
+    same = {name: torch.equal(one, after[name]) for name, one in begun.named_parameters()}
+    assert all(one == name.startswith("0.") for name, one in same.items()) and len(same) == 4
+
+
+@pytest.mark.usefixtures("duel")
+def test_a_critic_may_look_at_film(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    begin = tiny.Duel.__init__
+
+    def in_time(self: tiny.Duel, *words: Any) -> None:
+        begin(self, *words)
+        self.critic = torch.nn.Sequential(torch.nn.Unflatten(1, (2, 1)), torch.nn.Conv3d(2, 1, (1, 3, 3)))
+
+    monkeypatch.setattr(tiny.Duel, "__init__", in_time)
+    tiny.run(dueling(tmp_path, steps=1))
+    assert loop.read_state(tmp_path / "run")["critic"]["network"]["1.weight"].dim() == 5
+
+
+@pytest.mark.usefixtures("duel")
+def test_a_critic_whose_loss_is_no_number_stops_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    contest, steps = tiny.Duel.contest, []
+
+    def spoilt(self: tiny.Duel, batch: dict[str, Any]) -> dict[str, torch.Tensor]:
+        steps.append(batch)
+        terms = contest(self, batch)
+        return terms | {"total": terms["total"] * torch.nan} if len(steps) == 3 else terms
+
+    monkeypatch.setattr(tiny.Duel, "contest", spoilt)
+    said = r"Step 3: the critic's loss is not a number, on pair 2\..*Lower \[critic\] rate"
+    with pytest.raises(TrainingError, match=said):
+        tiny.run(dueling(tmp_path))
+    assert loop.read_state(tmp_path / "run")["step"] == 2 and rows(tmp_path / "run")[-1][0] == 2
+
+
+@pytest.mark.usefixtures("duel")
+def test_a_state_without_the_critic_is_of_another_run(tmp_path: Path) -> None:
+    tiny.run(dueling(tmp_path))
+    state = loop.read_state(tmp_path / "run")
+    torch.save({name: one for name, one in state.items() if name != "critic"}, tmp_path / "run/state.pt")
+    with pytest.raises(TrainingError, match="its state is of another network"):
+        tiny.run(dueling(tmp_path, resume=True))
+
+
+@pytest.mark.usefixtures("duel")
+def test_a_task_may_do_without_its_critic(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    begin, terms = tiny.Duel.__init__, tiny.Duel.terms
+
+    def alone(self: tiny.Duel, *words: Any) -> None:
+        begin(self, *words)
+        self.critic = None
+
+    def plain(self: tiny.Duel, batch: dict[str, Any]) -> dict[str, torch.Tensor]:
+        self.critic = torch.nn.Identity()
+        found = terms(self, batch)
+        self.critic = None
+        return found
+
+    monkeypatch.setattr(tiny.Duel, "__init__", alone)
+    monkeypatch.setattr(tiny.Duel, "terms", plain)
+    tiny.run(dueling(tmp_path))
+    assert "critic" not in loop.read_state(tmp_path / "run")
+    assert not any(name.startswith("critic/") for _, name, _ in rows(tmp_path / "run"))
+
+
+def test_a_critic_that_nobody_meets_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match=r"run\.toml: kino learns without a critic\. Take out \[critic\]"):
+        tiny.run(dueling(tmp_path))
+    tiny.run(tiny.job(tmp_path))
+    assert "critic" not in loop.read_state(tmp_path / "run")
+
+
 # --- What is refused ---
 
 
@@ -517,15 +692,15 @@ def test_a_full_disk_leaves_the_last_checkpoint(tmp_path: Path, room: str) -> No
 # --- Several processes ---
 
 
-def two_processes(job: loop.Job) -> subprocess.CompletedProcess[str]:
+def two_processes(*words: object) -> subprocess.CompletedProcess[str]:
+    """What `torchrun` starts twice: a file, or -m and a module, and its words."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src"), "OMP_NUM_THREADS": "1"}
-    words = ["train", job.recipe, "--data", job.data[0], "--out", job.folder, "--device", "cpu"]
+    environment = {**os.environ, "PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT}", "OMP_NUM_THREADS": "1"}
     return subprocess.run(
         [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", str(port),
-         "-m", "kinochrome", *map(str, words)],
+         *map(str, words)],
         env=environment, capture_output=True, text=True, timeout=180, check=False,
     )  # fmt: skip
 
@@ -533,7 +708,8 @@ def two_processes(job: loop.Job) -> subprocess.CompletedProcess[str]:
 @pytest.mark.skipif(not torch.distributed.is_available(), reason="this PyTorch has no processes")
 def test_two_processes_do_what_one_does(tmp_path: Path) -> None:
     both, alone = (replace(tiny.job(tmp_path, name, steps=2), store=None) for name in ("both", "alone"))
-    done = two_processes(both)
+    words = ["train", both.recipe, "--data", both.data[0], "--out", both.folder, "--device", "cpu"]
+    done = two_processes("-m", "kinochrome", *words)
     assert done.returncode == 0, done.stderr
     assert done.stderr.count("done: ") == 1, "one process speaks"
     tiny.run(alone)
@@ -552,6 +728,31 @@ def test_two_processes_do_what_one_does(tmp_path: Path) -> None:
     assert {path.name for path in (both.folder / "store").iterdir()} == {
         path.name for path in (alone.folder / "store").iterdir()
     }
+
+
+DUEL = """
+import sys
+from pathlib import Path
+from kinochrome.training import loop
+from tests.training import tiny
+loop._task_of = lambda method, recipe: tiny.Duel
+recipe, data, folder = map(Path, sys.argv[1:])
+loop.train(loop.Job(recipe, (data,), folder), lambda event, told: None)
+"""
+
+
+@pytest.mark.skipif(not torch.distributed.is_available(), reason="this PyTorch has no processes")
+def test_two_processes_share_the_gradients_of_the_critic(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    both, alone = (replace(dueling(tmp_path, name, steps=2), store=None) for name in ("both", "alone"))
+    (tmp_path / "duel.py").write_text(DUEL)
+    done = two_processes(tmp_path / "duel.py", both.recipe, both.data[0], both.folder)
+    assert done.returncode == 0, done.stderr
+    monkeypatch.setattr(loop, "_task_of", lambda method, recipe: tiny.Duel)
+    tiny.run(alone)
+    ours, theirs = (loop.read_state(job.folder)["critic"]["optimizer"]["state"] for job in (both, alone))
+    assert max(float(one["exp_avg"].abs().max()) for one in theirs.values()) > 1e-2, "or nothing would be compared"
+    for key, one in ours.items():
+        torch.testing.assert_close(one["exp_avg"], theirs[key]["exp_avg"], rtol=1e-3, atol=1e-5)
 
 
 def test_a_batch_that_cannot_be_shared_is_refused(tmp_path: Path) -> None:

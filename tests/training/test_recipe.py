@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tomllib
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,9 @@ from . import tiny
 
 ROOT = Path(__file__).parents[2]
 RUN_KEYS = "batch, judge_every, licence, method, precision, save_every, seed, shard_megabytes, steps, workers."
+TABLES = "ablations, critic, lesson, loss, network, optimizer, run."
+ABLATED = "critic, lesson, loss, network, optimizer."
+OPTIMIZER_KEYS = "average, clip, decay, floor, momentum, rate, warmup."
 LEAST = '[run]\nmethod = "kino"\nsteps = 5\n'
 
 
@@ -42,7 +47,8 @@ def test_every_recipe_that_comes_along_builds_its_task(path: Path, tmp_path: Pat
 def test_a_recipe_has_a_name_or_a_path(tmp_path: Path) -> None:
     assert [recipe.find(path.stem) for path in SHIPPED] == SHIPPED and SHIPPED
     assert recipe.find(str(tmp_path / "mine.toml")) == tmp_path / "mine.toml"
-    with pytest.raises(TrainingError, match=r"There is no recipe 'kina'\. With Kinochrome come: kino\."):
+    known = ", ".join(path.stem for path in SHIPPED)
+    with pytest.raises(TrainingError, match=rf"There is no recipe 'kina'\. With Kinochrome come: {known}\."):
         recipe.find("kina")
 
 
@@ -68,7 +74,7 @@ def test_numbers_may_be_whole_and_lists_become_tuples(tmp_path: Path) -> None:
         ),
         (
             LEAST + "[lesons]\n",
-            "there is no 'lesons'; did you mean 'lesson'? The keys that it has: lesson, loss, network, optimizer, run.",
+            "there is no 'lesons'; did you mean 'lesson'? The keys that it has: " + TABLES,
         ),
         (
             LEAST + "[optimizer]\nxyz = 3\n",
@@ -93,12 +99,96 @@ def test_numbers_may_be_whole_and_lists_become_tuples(tmp_path: Path) -> None:
         (LEAST + "[optimizer]\nmomentum = [0.9]\n", "optimizer.momentum = [0.9] must be a list of 2."),
         (LEAST + "[optimizer]\nmomentum = [0.9, 'x']\n", "optimizer.momentum = 'x' must be of the kind float."),
         (LEAST + "[loss]\ncolour = 'much'\n", "loss.colour = 'much' must be of the kind float."),
+        (
+            LEAST + "[critic]\nwarmup = 3\n",
+            "there is no 'warmup'. The keys that [critic] has: clip, decay, momentum, rate.",
+        ),
+        (LEAST + "[critic]\nrate = 'low'\n", "critic.rate = 'low' must be of the kind float."),
     ],
 )
 def test_what_is_wrong_is_named(tmp_path: Path, text: str, said: str) -> None:
     with pytest.raises(TrainingError) as caught:
         read(tmp_path, text)
     assert str(caught.value) == f"{tmp_path / 'mine.toml'}: {said}"
+
+
+WITHOUT = LEAST + "[loss]\nedge = 1\n[ablations.'no edge']\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (
+            WITHOUT + "los = {edge = 0}\n",
+            "there is no 'los'; did you mean 'loss'? The keys that [ablations] has: " + ABLATED,
+        ),
+        (
+            WITHOUT + "run = {steps = 9}\n",
+            "there is no 'run'. The keys that [ablations] has: " + ABLATED,
+        ),
+        (WITHOUT + "loss = 0\n", "loss = 0 must be a table: loss = {KEY = VALUE}."),
+        (WITHOUT + "loss = {edge = 'no'}\n", "loss.edge = 'no' must be of the kind float."),
+        (
+            WITHOUT + "optimizer = {rat = 1}\n",
+            "there is no 'rat'; did you mean 'rate'? The keys that [optimizer] has: " + OPTIMIZER_KEYS,
+        ),
+        (WITHOUT, 'write a table [ablations."no edge"], and below it such as loss = {edge = 0.0}.'),
+    ],
+)
+def test_what_is_wrong_in_an_ablation_is_named(tmp_path: Path, text: str, said: str) -> None:
+    with pytest.raises(TrainingError) as caught:
+        read(tmp_path, text)
+    assert str(caught.value) == f"{tmp_path / 'mine.toml'}, ablation 'no edge': {said}"
+
+
+@pytest.mark.parametrize(
+    "said", ["loss = {edge = 1.0}", "loss = {hue = 0}", "optimizer = {rate = 5e-4}", "lesson = {}"]
+)
+def test_an_ablation_that_changes_nothing_is_refused(tmp_path: Path, said: str) -> None:
+    with pytest.raises(TrainingError, match="ablation 'no edge' changes nothing: the recipe says the same already"):
+        read(tmp_path, f"{WITHOUT}{said}\n")
+
+
+def test_an_ablation_overrides_key_by_key() -> None:
+    tables = {
+        "run": {"method": "kino", "steps": 5},
+        "loss": {"colour": 1.0, "edge": 1.0},
+        "ablations": {"x": {"loss": {"edge": 0.0}, "network": {"fusion": "mean"}}, "y": {"loss": {"colour": 2.0}}},
+    }
+    run = {"method": "kino", "steps": 5}
+    assert recipe.ablated(tables, "x") == {
+        "run": run,
+        "loss": {"colour": 1.0, "edge": 0.0},
+        "network": {"fusion": "mean"},
+    }
+    assert recipe.ablated(tables) == {"run": run, "loss": {"colour": 1.0, "edge": 1.0}}
+    assert tables["loss"] == {"colour": 1.0, "edge": 1.0}, "it is not changed itself"
+
+
+def test_what_is_written_is_read_again_as_it_was() -> None:
+    tables = {
+        "run": {"method": 'a "b" \\ c\n\x7f\x01 é 🎞', "steps": 10**12, "yes": True, "no": False},
+        "odd": {"a key": [1, -2.5, [1e-30, 1e22]], "deep": {"x.y": {"z": []}}, "": "", "1": float("inf")},
+        "when": {"day": tomllib.loads("x = 1979-05-27T07:32:00.5Z")["x"]},
+        "empty": {},
+    }
+    assert tomllib.loads(recipe.written(tables)) == tables
+    for path in SHIPPED:
+        assert tomllib.loads(recipe.written(recipe.tables_of(path))) == recipe.tables_of(path)
+
+
+def test_a_list_may_be_of_any_length(tmp_path: Path) -> None:
+    @dataclass(frozen=True)
+    class Shape:
+        widths: tuple[int, ...] = ()
+
+    where = tmp_path / "mine.toml"
+    for given in ([], [3], [1, 2, 3]):
+        assert recipe.build(Shape, {"widths": given}, where, "network") == Shape(tuple(given))
+    for value, said in ((3, "= 3 must be a list."), ([1, "x"], "= 'x' must be of the kind int.")):
+        with pytest.raises(TrainingError) as caught:
+            recipe.build(Shape, {"widths": value}, where, "network")
+        assert str(caught.value) == f"{where}: network.widths {said}"
 
 
 @pytest.mark.parametrize("content", [None, b"[run\n", b"\xff\xfe"])

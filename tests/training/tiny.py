@@ -13,9 +13,16 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
+from torch import Tensor, nn
+from torch.utils.data import Dataset
 
 from kinochrome import video, weights
 from kinochrome.training import loop
+from kinochrome.training.data import Footage
+from kinochrome.training.losses.adversarial import hinge_discriminator, hinge_generator
+from kinochrome.training.losses.reconstruction import l1
+from kinochrome.training.recipe import Recipe
+from kinochrome.types import Method
 from tests.film import make_film, moving_planes
 
 RECIPE: dict[str, dict[str, Any]] = {
@@ -120,3 +127,49 @@ def _flat(name: str, value: Any) -> Any:
         yield from _flat(name, dict(enumerate(value)))
     elif value is not None and not isinstance(value, str):
         yield name, torch.as_tensor(value)
+
+
+class Pairs(Dataset[dict[str, Any]]):
+    """Random light and colours that depend on the step alone; a process's share of each batch."""
+
+    def __init__(self, steps: int, share: slice, batch: int) -> None:
+        self.steps, self.share, self.batch = steps, share, batch
+
+    def __len__(self) -> int:
+        return self.steps
+
+    def __getitem__(self, step: int) -> dict[str, Any]:
+        chance = torch.Generator().manual_seed(step)
+        batch = torch.randn(self.batch, 3, 8, 8, generator=chance)[self.share]
+        return {"light": batch[:, :1], "ab": batch[:, 1:], "names": [f"pair {step}"]}
+
+
+class Duel:
+    """A task of the least size that has a critic; `loop._task_of` may give it instead of a method's own."""
+
+    def __init__(self, recipe: Recipe, path: Path, footage: Footage) -> None:
+        self.run, self.options = recipe.run, {"critic": True}
+        self.network: nn.Module = nn.Sequential(nn.Conv2d(1, 4, 3, padding=1), nn.Tanh(), nn.Conv2d(4, 2, 1))
+        # Its state holds more than what it learns: whatever looks moves on the vectors of the spectral norm.
+        first = nn.utils.parametrizations.spectral_norm(nn.Conv2d(2, 4, 3))
+        self.critic: nn.Module | None = nn.Sequential(first, nn.LeakyReLU(0.2), nn.Conv2d(4, 1, 3))
+        self.fakes = torch.zeros(0)
+
+    def examples(self, process: int, processes: int) -> Dataset[dict[str, Any]]:
+        each = self.run.batch // processes
+        return Pairs(self.run.steps, slice(process * each, (process + 1) * each), self.run.batch)
+
+    def terms(self, batch: dict[str, Any]) -> dict[str, Tensor]:
+        assert self.critic
+        found = self.network(batch["light"])
+        self.fakes = found.detach()
+        terms = {"colour": l1(found, batch["ab"]), "fool": hinge_generator(self.critic(found))}
+        return terms | {"total": terms["colour"] + terms["fool"]}
+
+    def contest(self, batch: dict[str, Any]) -> dict[str, Tensor]:
+        assert self.critic
+        real, fake = self.critic(batch["ab"]), self.critic(self.fakes)
+        return {"real": real.mean(), "total": hinge_discriminator(real, fake)}
+
+    def method(self, file: Path, device: str) -> Method:
+        raise AssertionError("it is never judged")

@@ -16,8 +16,11 @@ from kinochrome.errors import MethodError
 if TYPE_CHECKING:
     from .table import Evaluation
 
+ABLATIONS_ALONE = "--method, --results, --published and --blind"
+
 
 def evaluate(
+    context: typer.Context,
     data: Annotated[Path, typer.Option(help="The true clips: CLIP/FRAME.jpg (or .png), or films.")],
     protocol: Annotated[
         str,
@@ -52,6 +55,11 @@ def evaluate(
     blind_with: Annotated[
         list[str] | None, typer.Option(help="Show grey, copy or truth there, too. May be repeated.")
     ] = None,
+    ablations: Annotated[
+        str | None, typer.Option(help="Train a recipe and its \\[ablations]; these are the rows.")
+    ] = None,
+    train_data: Annotated[list[Path] | None, typer.Option(help="What they learn from. May be repeated.")] = None,
+    steps: Annotated[int | None, typer.Option(help="Of each training. \\[the recipe's]")] = None,
 ) -> None:
     """Measures methods, and what other tools made, against true colour film.
 
@@ -60,34 +68,26 @@ def evaluate(
         kinochrome evaluate --data clips --method flow --protocol first-frame --out report
     What another tool made:
         kinochrome evaluate --data clips --results other/ --protocol first-frame --out report
+    What each part of a method brings, every variant trained anew:
+        kinochrome evaluate --ablations my.toml --train-data films --data clips --protocol first-frame --out study
 
     Writes report.json, .csv, .md, .tex and .html; with --blind also blind/blind.html, whose choices
     `kinochrome preferences` counts. A run that was stopped goes on with the clip where it was.
     """
     from .evaluate import Job
-    from .grey import GREYS
 
-    if grey not in GREYS:
-        raise MethodError(f"--grey {grey} is unknown. Choose one of: {', '.join(GREYS)}.")
-    if height is not None and height < 16:
-        raise MethodError(f"--height {height} is too small to see anything. Give 16 or more; 240 is usual.")
+    _check_words(grey, height)
+    options = _pairs(set_ or [])
     job = Job(
-        data,
-        out,
-        protocol,
-        tuple(method or []),
-        tuple(results or []),
-        tuple(metric or []),
-        tuple(clip or []),
-        grey,  # type: ignore[arg-type]
-        include_exemplar,
-        height,
-        _pairs(set_ or []),
-        flow,
-        device,
-        workers,
-        published or "",
-    )
+        data, out, protocol, tuple(method or []), tuple(results or []), tuple(metric or []), tuple(clip or []),
+        grey, include_exemplar, height, options, flow, device, workers, published or "",  # type: ignore[arg-type]
+    )  # fmt: skip
+    if ablations or train_data or steps is not None:
+        if method or results or published or blind or blind_with:
+            raise MethodError(f"--ablations trains the rows of its table. Leave out {ABLATIONS_ALONE}.")
+        # Training lies above what is measured: the command line hands it down.
+        context.obj(job, ablations, train_data or [], steps)
+        return
     console = Console(stderr=True)
     if blind or blind_with:
         from .blind import check as check_blind
@@ -149,6 +149,15 @@ def check(
     console.print(f"{data_set(as_).text}. {f'{wrong} clips are not as they should be.' if wrong else 'All is there.'}")
     if wrong:
         raise typer.Exit(1)
+
+
+def _check_words(grey: str, height: int | None) -> None:
+    from .grey import GREYS
+
+    if grey not in GREYS:
+        raise MethodError(f"--grey {grey} is unknown. Choose one of: {', '.join(GREYS)}.")
+    if height is not None and height < 16:
+        raise MethodError(f"--height {height} is too small to see anything. Give 16 or more; 240 is usual.")
 
 
 def _pairs(texts: list[str]) -> dict[str, str]:

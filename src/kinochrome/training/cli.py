@@ -1,14 +1,20 @@
-"""The verb `train`: what it takes, and what a person sees."""
+"""The verb `train`, and `evaluate` where it trains ablations: what they take, and what a person sees."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
+from rich.table import Table
+
+from kinochrome.errors import TrainingError
+
+if TYPE_CHECKING:
+    from kinochrome.evaluation.evaluate import Job as Evaluated
 
 
 def train(
@@ -65,11 +71,40 @@ def train(
     console.print(f"done: {out}", highlight=False)
 
 
+def ablate(job: Evaluated, recipe: str | None, data: list[Path], steps: int | None) -> None:
+    """What `kinochrome evaluate --ablations` does: trains and measures every variant, and prints their table."""
+    from rich.markup import escape
+
+    from kinochrome.evaluation.table import title
+
+    from . import ablations
+    from . import recipe as recipes
+
+    if not recipe:
+        raise TrainingError("--train-data and --steps are for --ablations: name its recipe, too.")
+    if not data:
+        raise TrainingError("--ablations trains every variant anew: say on what with --train-data FILMS.")
+    console = Console(stderr=True, emoji=False)
+    study = ablations.Study(recipes.find(recipe), tuple(data), job, steps)
+    with _Line(console, "stopped. Give the same command again to go on from here.") as line:
+        found = ablations.run(study, line.tell)
+    table = Table("", box=None)
+    for name in ("steps", *map(title, found.metrics)):
+        table.add_column(name, justify="right")
+    for name, count, cells in found.lines():
+        table.add_row(escape(name), count, *(f"[bold]{text}[/bold]" if best else text for text, best in cells))
+    Console().print(escape(found.heading), table, sep="\n", highlight=False)
+    for note in found.notes():
+        console.print(escape(note), highlight=False)
+    files = ablations.write(found, job.out)
+    console.print(f"written: {', '.join(map(str, files))}", highlight=False, soft_wrap=True)
+
+
 class _Line:
     """A progress line with the loss (its running mean) and the time left; every judgement is printed."""
 
-    def __init__(self, console: Console) -> None:
-        self.console = console
+    def __init__(self, console: Console, stopped: str = "") -> None:
+        self.console, self.stopped, self.name = console, stopped, ""
         self.bars = Progress(
             TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[text]}"),
             console=console, transient=True,
@@ -85,10 +120,20 @@ class _Line:
         self.bars.stop()
         if kind is KeyboardInterrupt:
             begun = "stopped and saved. The same command with --resume goes on from here."
-            self.console.print("stopped before the first step." if self.mean is None else begun)
+            self.console.print(self.stopped or ("stopped before the first step." if self.mean is None else begun))
 
     def tell(self, event: str, data: dict[str, Any]) -> None:
-        """Takes one event of the loop."""
+        """Takes one event of the loop, or of a study of ablations."""
+        if event == "variant":
+            self.name, self.mean = f"{data['name']}: ", None
+            self.bars.update(self.bar, description=f"{self.name}reading the data", total=None, text="")
+            self.console.print(f"{data['number']} of {data['count']}: {data['name']}", highlight=False, markup=False)
+            return
+        if event == "scored":
+            text = f"{data['clip']}  {data['done']}/{data['total']} frames"
+            done = {"total": data["total"], "completed": data["done"], "text": text}
+            self.bars.update(self.bar, description=f"{self.name}measuring", **done)
+            return
         if event == "judged":
             mark = "the best so far" if data["better"] else f"best {data['best']:.2f}"
             self.console.print(f"step {data['step']}: {data['psnr']:.2f} dB, {mark}", highlight=False)
@@ -96,7 +141,8 @@ class _Line:
         loss = next(value for name, value in data.items() if name.rpartition("/")[2] == "total")
         self.mean = loss if self.mean is None else 0.98 * self.mean + 0.02 * loss
         text = f"step {data['step']}/{data['steps']}  loss {self.mean:.4f}  {_shown(data['left'])} left"
-        self.bars.update(self.bar, description="training", total=data["steps"], completed=data["step"], text=text)
+        done = {"total": data["steps"], "completed": data["step"], "text": text}
+        self.bars.update(self.bar, description=f"{self.name}training", **done)
         if not self.console.is_terminal and data["step"] % 50 == 0:
             self.console.print(text, highlight=False)
 

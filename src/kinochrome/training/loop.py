@@ -20,10 +20,10 @@ import importlib
 import io
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import cv2
 import torch
@@ -40,7 +40,7 @@ from . import judge
 from .data import Footage
 from .log import Log
 from .processes import Processes, together, uninterrupted
-from .recipe import Optimizer, Recipe, read
+from .recipe import Critic, Optimizer, Recipe, Run, read
 
 Tell = Callable[[str, dict[str, Any]], None]
 """Hears ("step", figures) and ("judged", figures) as they come, in the first process only."""
@@ -68,6 +68,17 @@ class Task(Protocol):
         ...
 
 
+class Contest(Task, Protocol):
+    """A task whose network learns against a critic, which learns to tell its answers from the truth."""
+
+    critic: nn.Module | None
+    """A task that is no contest has none, or no such attribute. It goes to state.pt, never into the weights."""
+
+    def contest(self, batch: dict[str, Any]) -> dict[str, Tensor]:
+        """The critic's own terms and their `total`, on what `terms` of this very batch found, detached."""
+        ...
+
+
 @dataclass(frozen=True)
 class Job:
     """One run: what, from what, where."""
@@ -88,7 +99,6 @@ class Job:
 def train(job: Job, tell: Tell) -> None:
     """Runs a recipe to its end; stopped at any time, it goes on with `resume`."""
     recipe = read(job.recipe)
-    kind = _task_of(recipe.run.method, job.recipe)
     with together(job.device) as processes, contextlib.ExitStack() as held:
         _check(job, recipe, processes)
         if processes.first:
@@ -96,7 +106,7 @@ def train(job: Job, tell: Tell) -> None:
         clips = judge.clips_of(job.dev) if job.dev and processes.first else []
         footage = processes.in_turn(lambda: Footage(job.data, job.store or job.folder / "store"))
         torch.manual_seed(recipe.run.seed)
-        task = kind(recipe, job.recipe, footage)
+        task = task_of(recipe, job.recipe, footage)
         job = replace(job, device=processes.device)
         _Run(job, recipe, processes, task, Material(footage.layout, clips)).go(tell)
 
@@ -110,6 +120,59 @@ class Material:
     clips: list[TrueClip]
 
 
+class _Player:
+    """A network that learns, with its optimizer: the trained one, or its critic."""
+
+    def __init__(self, network: nn.Module, options: Optimizer | Critic, run: Run, device: str) -> None:
+        self.network, self.rate, self.clip = network.to(device).train(), options.rate, options.clip
+        # A critic of films may have kernels in time, too, of which there is no such order.
+        if all(one.dim() < 5 for one in network.parameters()):
+            self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.optimizer = torch.optim.AdamW(
+            network.parameters(), lr=options.rate, weight_decay=options.decay, betas=options.momentum
+        )
+        self.scaler = torch.amp.GradScaler(torch.device(device).type, enabled=run.precision == "float16")
+
+    def learn(self, loss: Tensor, rate: float, processes: Processes) -> float:
+        """The length of the gradient that the weights followed; FloatingPointError, and nothing done, without one."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        self.optimizer.zero_grad(set_to_none=True)
+        self.scaler.scale(loss).backward()
+        # Before it is unscaled: what overflows in one process must be seen by all.
+        processes.share_gradients(self.network)
+        self.scaler.unscale_(self.optimizer)
+        length = float(torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.clip))
+        if not bool(torch.isfinite(loss)):
+            raise FloatingPointError("loss")
+        # A scaler passes over a gradient that overflows, and scales the next one less.
+        if not (math.isfinite(length) or self.scaler.is_enabled()):
+            raise FloatingPointError("gradient")
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        return length
+
+    @contextlib.contextmanager
+    def watching(self) -> Iterator[None]:
+        """Here it gives gradients to others and collects none itself."""
+        learning = [one for one in self.network.parameters() if one.requires_grad]
+        try:
+            for one in learning:
+                one.requires_grad_(False)
+            yield
+        finally:
+            for one in learning:
+                one.requires_grad_(True)
+
+    def state(self) -> dict[str, Any]:
+        """What it goes on from."""
+        return {name: getattr(self, name).state_dict() for name in ("network", "optimizer", "scaler")}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        for name in ("network", "optimizer", "scaler"):
+            getattr(self, name).load_state_dict(state[name])
+
+
 class _Run:
     """The state of a run between two steps."""
 
@@ -117,14 +180,10 @@ class _Run:
         self.job, self.recipe, self.processes, self.task, self.material = job, recipe, processes, task, material
         if job.start_from and not job.resume:
             _start_from(task.network, job.start_from)
-        self.network = task.network.to(job.device).train()
-        self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.average = {name: tensor.detach().clone() for name, tensor in self.network.state_dict().items()}
-        options = recipe.optimizer
-        self.optimizer = torch.optim.AdamW(
-            self.network.parameters(), lr=options.rate, weight_decay=options.decay, betas=options.momentum
-        )
-        self.scaler = torch.amp.GradScaler(torch.device(job.device).type, enabled=recipe.run.precision == "float16")
+        self.player = _Player(task.network, recipe.optimizer, recipe.run, job.device)
+        self.average = {name: tensor.detach().clone() for name, tensor in task.network.state_dict().items()}
+        critic, options = critic_of(task), recipe.critic or Critic()
+        self.critic = _Player(critic, options, recipe.run, job.device) if critic is not None else None
         self.step, self.judged, self.best = 0, 0, -math.inf
         if job.resume:
             self._restore()
@@ -163,39 +222,45 @@ class _Run:
         return bool(self.material.clips) and self.judged < self.step and self._is_due(self.recipe.run.judge_every)
 
     def _update(self, batch: dict[str, Any]) -> dict[str, float]:
-        """One step of the optimizer; the figures of this batch."""
-        options, names = self.recipe.optimizer, batch.pop("names", ())
-        rate = learning_rate(options, self.step, self.recipe.run.steps)
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
+        """One step of the network, then one of its critic; the figures of this batch."""
+        names = batch.pop("names", ())
         batch = {key: one.to(self.job.device) if isinstance(one, Tensor) else one for key, one in batch.items()}
+        with self.critic.watching() if self.critic else contextlib.nullcontext():
+            terms, length = self._teach(self.player, lambda: self.task.terms(batch), names)
+        self._follow(self.recipe.optimizer.average)
+        task = f"{batch['task']}/" if "task" in batch else ""
+        figures = {f"{task}{name}": value for name, value in terms.items()} | {"gradient": length}
+        if self.critic:
+            contest = cast(Contest, self.task).contest
+            terms, length = self._teach(self.critic, lambda: contest(batch), names)
+            figures |= {f"critic/{name}": value for name, value in (terms | {"gradient": length}).items()}
+        return figures
+
+    def _teach(
+        self, player: _Player, terms_of: Callable[[], dict[str, Tensor]], names: Sequence[str]
+    ) -> tuple[dict[str, float], float]:
+        """One step of one optimizer; the terms of its loss, and the gradient's length."""
         precision = getattr(torch, self.recipe.run.precision)
         with torch.autocast(torch.device(self.job.device).type, precision, enabled=precision != torch.float32):
-            terms = self.task.terms(batch)
-        self.optimizer.zero_grad(set_to_none=True)
-        self.scaler.scale(terms["total"]).backward()
-        # Before it is unscaled: what overflows in one process must be seen by all.
-        self.processes.share_gradients(self.network)
-        self.scaler.unscale_(self.optimizer)
-        length = torch.nn.utils.clip_grad_norm_(self.network.parameters(), options.clip)
-        lost = not bool(torch.isfinite(terms["total"]))
-        if lost or not (bool(torch.isfinite(length)) or self.scaler.is_enabled()):
+            terms = terms_of()
+        schedule = replace(self.recipe.optimizer, rate=player.rate)
+        rate = learning_rate(schedule, self.step, self.recipe.run.steps)
+        try:
+            length = player.learn(terms["total"], rate, self.processes)
+        except FloatingPointError as error:
+            whose, table = ("the critic's", "critic") if player is self.critic else ("the", "optimizer")
             raise TrainingError(
-                f"Step {self.step + 1}: {'the loss' if lost else 'a gradient'} is not a number, on {', '.join(names)}. "
-                f"The checkpoint of the last good save is kept in {self.job.folder}. Lower [optimizer] rate, or take "
-                "that sample out, and start again with --from last.safetensors."
-            )
-        self.scaler.step(self.optimizer)
-        self.scaler.update()
-        self._follow(options.average)
-        task = f"{batch['task']}/" if "task" in batch else ""
-        return {f"{task}{name}": float(value.detach()) for name, value in terms.items()} | {"gradient": float(length)}
+                f"Step {self.step + 1}: {whose} {error} is not a number, on {', '.join(names)}. The checkpoint of the "
+                f"last good save is kept in {self.job.folder}. Lower [{table}] rate, or take that sample out, and "
+                "start again with --from last.safetensors."
+            ) from error
+        return {name: float(value.detach()) for name, value in terms.items()}, length
 
     @torch.no_grad()
     def _follow(self, average: float) -> None:
         """Moves the averaged weights; at first they follow at once."""
         share = 1 - min(average, (self.step + 1) / (self.step + 10))
-        for name, tensor in self.network.state_dict().items():
+        for name, tensor in self.player.network.state_dict().items():
             if tensor.is_floating_point():
                 self.average[name].lerp_(tensor, share)
             else:
@@ -238,12 +303,12 @@ class _Run:
             "judged": self.judged,
             "best": self.best,
             "data": self.material.layout,
-            "network": self.network.state_dict(),
             "average": self.average,
-            "optimizer": self.optimizer.state_dict(),
-            "scaler": self.scaler.state_dict(),
             "random": torch.get_rng_state(),
+            **self.player.state(),
         }
+        if self.critic:
+            state["critic"] = self.critic.state()
         held = io.BytesIO()
         torch.save(state, held)
         with self._writing():
@@ -265,8 +330,8 @@ class _Run:
             ) from error
 
     def _header(self) -> weights.Header:
-        recipe, run = self.recipe, self.recipe.run
-        words = f"{self.job.recipe.stem}, step {self.step} of {run.steps}, {asdict(recipe)}"
+        run = self.recipe.run
+        words = described(self.job.recipe.stem, self.recipe, self.step)
         data = ", ".join(path.name for path in self.job.data)
         return weights.Header(run.method, self.task.options, run.licence, words, data)
 
@@ -278,9 +343,9 @@ class _Run:
                 f"had, or begin a new run with --from {self.job.folder / 'last.safetensors'}."
             )
         try:
-            self.network.load_state_dict(state["network"])
-            self.optimizer.load_state_dict(state["optimizer"])
-            self.scaler.load_state_dict(state["scaler"])
+            self.player.restore(state)
+            if self.critic:
+                self.critic.restore(state["critic"])
         except (KeyError, RuntimeError, ValueError) as error:
             raise TrainingError(f"{self.job.folder}: its state is of another network: {error}.") from error
         self.average = {name: tensor.to(self.job.device) for name, tensor in state["average"].items()}
@@ -310,6 +375,26 @@ def _unheard(event: str, data: dict[str, Any]) -> None:
     pass
 
 
+def task_of(recipe: Recipe, path: Path, footage: Footage) -> Task:
+    """What a recipe trains, its network new; TrainingError for whatever its method does not know."""
+    task = _task_of(recipe.run.method, path)(recipe, path, footage)
+    # One that has a critic for some recipes only may be told of it in all, as in an ablation of that very loss.
+    if recipe.critic and not hasattr(task, "contest"):
+        raise TrainingError(f"{path}: {recipe.run.method} learns without a critic. Take out [critic].")
+    return task
+
+
+def critic_of(task: Task) -> nn.Module | None:
+    """What the task's network learns against; None for most."""
+    return getattr(task, "critic", None)
+
+
+def described(name: str, recipe: Recipe, step: int) -> str:
+    """How weights were trained, for their header: all that the recipe says of this run."""
+    said = {table: keys for table, keys in asdict(recipe).items() if table != "ablations"}
+    return f"{name}, step {step} of {recipe.run.steps}, {said}"
+
+
 def learning_rate(options: Optimizer, step: int, steps: int) -> float:
     """Of the update after so many."""
     warm = min(1.0, (step + 1) / max(1, options.warmup))
@@ -330,6 +415,7 @@ def read_state(folder: Path) -> dict[str, Any]:
 
 def _check(job: Job, recipe: Recipe, processes: Processes) -> None:
     """What can be known to fail before anything is decoded."""
+    _task_of(recipe.run.method, job.recipe)
     if recipe.run.batch % processes.count:
         raise TrainingError(
             f"{job.recipe}: a batch of {recipe.run.batch} cannot be shared evenly by {processes.count} processes. "

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import json
+import re
 import tomllib
 import typing
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -15,6 +18,8 @@ from kinochrome.errors import TrainingError
 SHIPPED = Path(__file__).parent / "recipes"
 LEAST = {"steps": 1, "batch": 1, "seed": 0, "workers": 0, "save_every": 1, "judge_every": 1, "shard_megabytes": 0}
 """The smallest that [run] may say."""
+ABLATED = ("critic", "lesson", "loss", "network", "optimizer")
+"""The tables that an ablation may say otherwise: not how long a run is, or what it begins from."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +74,20 @@ class Optimizer:
 
 
 @dataclass(frozen=True)
+class Critic:
+    """AdamW of what the network learns against, for methods that have such; its rate goes as that of [optimizer]."""
+
+    rate: float = 1e-4
+    """The highest learning rate."""
+    decay: float = 0.0
+    """Weight decay."""
+    momentum: tuple[float, float] = (0.5, 0.999)
+    """AdamW's betas."""
+    clip: float = 1.0
+    """Longer gradients are shortened to this."""
+
+
+@dataclass(frozen=True)
 class Recipe:
     """A whole run."""
 
@@ -80,6 +99,10 @@ class Recipe:
     """What examples are made of; the method's training knows the keys."""
     loss: dict[str, float] = field(default_factory=dict)
     """Weight of each term of the loss."""
+    critic: Critic | None = None
+    """None: the recipe says nothing of it, and a method with a critic has the defaults."""
+    ablations: dict[str, dict[str, dict[str, Any]]] = field(default_factory=dict)
+    """Name -> table -> what it says there instead: see `ablations.py`."""
 
 
 def find(name: str) -> Path:
@@ -94,10 +117,19 @@ def find(name: str) -> Path:
 
 def read(path: Path) -> Recipe:
     """The recipe of a file; TrainingError for a key that is unknown, missing or of the wrong kind."""
+    return parse(tables_of(path), path)
+
+
+def tables_of(path: Path) -> dict[str, Any]:
+    """What a recipe file says, unchecked."""
     try:
-        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise TrainingError(f"{path} cannot be read as a recipe: {error}.") from error
+
+
+def parse(tables: dict[str, Any], path: Path | str) -> Recipe:
+    """The recipe that a file's tables are, its ablations checked as it is itself."""
     known = {one.name for one in dataclasses.fields(Recipe)}
     _check_keys(path, "", tables, known)
     if "run" not in tables:
@@ -110,16 +142,70 @@ def read(path: Path) -> Recipe:
         if getattr(run, key) < least:
             raise TrainingError(f"{path}: run.{key} = {getattr(run, key)} must be at least {least}.")
     loss = tables.get("loss", {})
-    return Recipe(
+    recipe = Recipe(
         run,
         build(Optimizer, tables.get("optimizer", {}), path, "optimizer"),
         tables.get("network", {}),
         tables.get("lesson", {}),
         {key: _fitting(f"{path}: loss.{key}", value, float) for key, value in loss.items()},
+        build(Critic, tables["critic"], path, "critic") if "critic" in tables else None,
+        tables.get("ablations", {}),
     )
+    for name in recipe.ablations:
+        _check_ablation(recipe, tables, name, path)
+    return recipe
 
 
-def build(kind: type, table: dict[str, Any], path: Path, name: str) -> Any:
+def ablated(tables: dict[str, Any], name: str = "") -> dict[str, Any]:
+    """A recipe's tables with what one of its ablations says instead, key by key; without a name: with none."""
+    overrides = tables["ablations"][name] if name else {}
+    kept = {table: keys for table, keys in tables.items() if table != "ablations"}
+    return kept | {table: kept.get(table, {}) | keys for table, keys in overrides.items()}
+
+
+def _check_ablation(recipe: Recipe, tables: dict[str, Any], name: str, path: Path | str) -> None:
+    """It overrides what there is, by what is allowed there, and makes a difference."""
+    where, overrides = f"{path}, ablation {name!r}", recipe.ablations[name]
+    if not isinstance(overrides, dict) or not overrides:
+        raise TrainingError(f'{where}: write a table [ablations."{name}"], and below it such as loss = {{edge = 0.0}}.')
+    _check_keys(where, "ablations", overrides, ABLATED)
+    for table, keys in overrides.items():
+        if not isinstance(keys, dict):
+            raise TrainingError(f"{where}: {table} = {keys!r} must be a table: {table} = {{KEY = VALUE}}.")
+    if _effective(parse(ablated(tables, name), where)) == _effective(recipe):
+        raise TrainingError(f"{where} changes nothing: the recipe says the same already.")
+
+
+def _effective(recipe: Recipe) -> Recipe:
+    """Without what makes no difference to a run: a term that weighs nothing is none."""
+    return dataclasses.replace(recipe, loss={key: one for key, one in recipe.loss.items() if one}, ablations={})
+
+
+def written(tables: dict[str, Any]) -> str:
+    """Tables as a recipe file; read again, they are the same."""
+    lines = []
+    for name, table in tables.items():
+        lines += [f"[{name}]", *(f"{_key(key)} = {_value(value)}" for key, value in table.items()), ""]
+    return "\n".join(lines)
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{_key(key)} = {_value(one)}' for key, one in value.items())}}}"
+    if isinstance(value, list):
+        return f"[{', '.join(map(_value, value))}]"
+    if isinstance(value, str):
+        # TOML's strings are JSON's, but for this one character.
+        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+    # Dates and times are themselves in the form that TOML has.
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _key(key: str) -> str:
+    return key if re.fullmatch(r"[A-Za-z0-9_-]+", key) else _value(key)
+
+
+def build(kind: type, table: dict[str, Any], path: Path | str, name: str) -> Any:
     """A dataclass from one of a recipe's tables; no key is unknown, none is missing, each is of its kind."""
     fields = {one.name: one for one in dataclasses.fields(kind)}
     _check_keys(path, name, table, set(fields))
@@ -138,7 +224,11 @@ def _fitting(where: str, value: Any, kind: Any) -> Any:
         return value
     if typing.get_origin(kind) is tuple:
         parts = typing.get_args(kind)
-        if not isinstance(value, list) or len(value) != len(parts):
+        if not isinstance(value, list):
+            raise TrainingError(f"{where} = {value!r} must be a list.")
+        if parts[1:] == (...,):
+            parts = parts[:1] * len(value)
+        if len(value) != len(parts):
             raise TrainingError(f"{where} = {value!r} must be a list of {len(parts)}.")
         return tuple(_fitting(where, one, part) for one, part in zip(value, parts, strict=True))
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
@@ -148,7 +238,7 @@ def _fitting(where: str, value: Any, kind: Any) -> Any:
     return value
 
 
-def _check_keys(path: Path, table: str, given: dict[str, Any], known: set[str]) -> None:
+def _check_keys(path: Path | str, table: str, given: dict[str, Any], known: Collection[str]) -> None:
     for key in given:
         if key not in known:
             near = difflib.get_close_matches(key, known, n=1)

@@ -79,12 +79,15 @@ def contextual(
 
 def contextual_similarity(ours: torch.Tensor, reference: torch.Tensor, width: float) -> torch.Tensor:
     """(B, places of ours, places of the reference): how much each prefers each, sum 1 for each of ours."""
-    centre = reference.mean(dim=(2, 3), keepdim=True)
-    first, second = (functional.normalize((layer - centre).flatten(2), dim=1) for layer in (ours, reference))
-    distance = 1 - first.mT @ second
-    # 1e-5: where one place fits perfectly, its distance cannot be the measure of the others.
-    relative = distance / (distance.amin(dim=2, keepdim=True) + 1e-5)
-    return ((1 - relative) / width).softmax(dim=2)
+    # Never in half precision: next to 1, its cosines are all alike.
+    with torch.autocast(ours.device.type, enabled=False):
+        ours, reference = (one.float() if one.element_size() < 4 else one for one in (ours, reference))
+        centre = reference.mean(dim=(2, 3), keepdim=True)
+        first, second = (functional.normalize((layer - centre).flatten(2), dim=1) for layer in (ours, reference))
+        distance = 1 - first.mT @ second
+        # 1e-5: where one place fits perfectly, its distance cannot be the measure of the others.
+        relative = distance / (distance.amin(dim=2, keepdim=True) + 1e-5)
+        return ((1 - relative) / width).softmax(dim=2)
 
 
 def _summed(losses: Sequence[torch.Tensor], shares: Sequence[float] | None) -> torch.Tensor:
