@@ -28,7 +28,7 @@ from kinochrome.methods import METHODS, load
 from kinochrome.methods.kino.network import Shape
 from kinochrome.training import losses
 from kinochrome.training.degrade import Wear
-from kinochrome.training.kino import Lesson
+from kinochrome.training.lessons import Lesson
 from kinochrome.training.recipe import Optimizer, Run
 from kinochrome.video.presets import DEFAULTS
 
@@ -96,8 +96,8 @@ The `report` function that `kinochrome.colorize` takes is called with more and f
 
 ## From Python
 
-The function has the command's words. Four are spelled otherwise: `--reference` is the list `references`, `--set` is the
-dict `options`, `--from` and `--to` are `start` and `stop`.
+The function has the command's words. Five are spelled otherwise: `--reference` and `--scribble` are the lists
+`references` and `scribbles`, `--set` is the dict `options`, `--from` and `--to` are `start` and `stop`.
 
 ```python
 import kinochrome

@@ -20,6 +20,7 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
         "errors types",
         "color weights nets project scenery",
         "flow views video shots clips upsample segments",
+        "sweeps",
         "methods metrics sheet hints",
         "chain describe",
         "plan",
@@ -34,7 +35,7 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
 )
 """From the bottom up; a module imports only what lies below it, a package also from itself."""
 
-FOR_METHODS = frozenset({"types", "errors", "color", "flow", "views", "nets", "weights"})
+FOR_METHODS = frozenset({"types", "errors", "color", "flow", "views", "sweeps", "nets", "weights"})
 VAGUE = frozenset({"utils", "util", "helper", "helpers", "common", "base", "core", "manager", "managers", "misc"})
 
 

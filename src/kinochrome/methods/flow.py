@@ -24,6 +24,7 @@ import torch
 
 from kinochrome import flow, views
 from kinochrome.errors import MethodError
+from kinochrome.sweeps import brings_back, working_size
 from kinochrome.types import Clip, Painted, Reference
 from kinochrome.views import Views
 
@@ -114,8 +115,7 @@ class Flow:
 
     def working_size(self, height: int, width: int) -> tuple[int, int]:
         """The short side 240, never larger than the film."""
-        scale = min(1.0, 240 / min(height, width))
-        return max(1, round(height * scale)), max(1, round(width * scale))
+        return working_size(height, width)
 
     def colorize(self, clip: Clip) -> Generator[Painted, None, dict[str, torch.Tensor]]:
         """One `Painted` a frame; hands over what the sweep knows of the frame where the next piece takes up.
@@ -149,7 +149,7 @@ class Flow:
         if (later or brought) and not any(frame >= last for frame in told):
             told.append(last)
         # The piece before has not been here: this run brings colours back to it, and owes it nothing else.
-        brings = bool(clip.overlap and clip.previous is None and (brought or any(frame > head for frame in told)))
+        brings = brings_back(clip, brought is not None, told)
         # What comes back is then all that is asked for, and the forward sweep is spared.
         spared = brings and backward[-1] is not None
         forward = [None] * len(film) if spared else self._sweep(film, [*placed, *earlier], recall, carried)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import operator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +12,11 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.utils.data import Dataset
 
 from kinochrome import flow
-from kinochrome.errors import TrainingError
 from kinochrome.methods.kino import Kino, KinoOptions, lesson
 from kinochrome.methods.kino.network import (
+    COLOUR,
     FINEST,
     Candidate,
     Memory,
@@ -29,10 +29,12 @@ from kinochrome.methods.kino.network import (
     thinned,
     told,
 )
+from kinochrome.nets.warp import warp
 from kinochrome.types import Method
 
-from .data import Cut, Footage, Leaps, cut_from_film, cut_from_photos
-from .degrade import OLD_FILM, age, weave
+from .data import Footage
+from .lessons import Examples, Lesson, check_losses, motions, other_moment, share_of, tensor_of
+from .losses.reconstruction import l1
 from .recipe import Recipe, build
 
 TASKS = {"first": 0.42, "both": 0.32, "still": 0.08, "scribble": 0.08, "draft": 0.05, "none": 0.05}
@@ -40,37 +42,17 @@ TASKS = {"first": 0.42, "both": 0.32, "still": 0.08, "scribble": 0.08, "draft": 
 scribbles in the first frame, a flickering draft, nothing."""
 Said = tuple[Tensor, Tensor]
 
-
-@dataclass(frozen=True)
-class Lesson:
-    """What samples are made of."""
-
-    frames: int = 6
-    """Frames of a clip."""
-    side: int = 192
-    """Pixels of a clip's square, a multiple of 16."""
-    photos: float = 0.2
-    """Share of clips made of photographs."""
-    worn: float = 0.2
-    """Share of clips that look like old film; their true colours are those of the clean ones."""
-    jump: int = 16
-    """The first frame lies up to so many steps before the second, and where the last is told, it lies so far behind."""
-
-
-LOSSES = frozenset({"colour", "square", "confidence", "recall", "prior", "scribble"})
-"""Terms that a recipe weighs: L1 and L2 of the answer; how well confidence foretells the error; L1 of what the
-memory recalls, of the guess from lightness alone and of spread scribbles."""
+LOSSES = frozenset({"colour", "square", "steady", "confidence", "recall", "prior", "scribble"})
+"""Terms that a recipe weighs: L1 and L2 of the answer; how much its error changes along the motion; how well
+confidence foretells the error; L1 of what the memory recalls, of the guess from lightness alone and of spread
+scribbles."""
 
 
 class Task:
     """What the loop trains: see `loop.Task`."""
 
     def __init__(self, recipe: Recipe, path: Path, footage: Footage) -> None:
-        if unknown := sorted(set(recipe.loss) - LOSSES):
-            known = ", ".join(sorted(LOSSES))
-            raise TrainingError(f"{path}: [loss] has no {', '.join(unknown)}. There are: {known}.")
-        if "colour" not in recipe.loss:
-            raise TrainingError(f"{path}: [loss] lacks colour, the weight of the answer's own error.")
+        check_losses(recipe.loss, LOSSES, path)
         self.recipe, self.footage = recipe, footage
         self.lesson = build(Lesson, recipe.lesson, path, "lesson")
         footage.check(self.lesson.frames, self.lesson.photos)
@@ -80,8 +62,8 @@ class Task:
 
     def examples(self, process: int, processes: int) -> Examples:
         run = self.recipe.run
-        share = range(process * run.batch // processes, (process + 1) * run.batch // processes)
-        return Examples(self.footage, self.lesson, run.seed, run.steps, share)
+        share = share_of(run.batch, process, processes)
+        return Examples(partial(sample, self.footage, self.lesson), TASKS, run.seed, run.steps, share)
 
     def terms(self, batch: dict[str, Any]) -> dict[str, Tensor]:
         return total(self.network, batch, self.recipe.loss)
@@ -90,61 +72,25 @@ class Task:
         return Kino(KinoOptions(weights=str(file)), device)
 
 
-@dataclass(frozen=True)
-class Examples(Dataset[dict[str, Any]]):
-    """One batch a step, made of the step's number alone."""
-
-    footage: Footage
-    lesson: Lesson
-    seed: int
-    steps: int
-    share: range
-    """Which examples of each batch are this process's."""
-
-    def __len__(self) -> int:
-        return self.steps
-
-    def __getitem__(self, step: int) -> dict[str, Any]:
-        task = task_of(step, self.seed)
-        made = [
-            sample(self.footage, self.lesson, task, np.random.default_rng([self.seed, 2, step, k])) for k in self.share
-        ]
-        names = [one.pop("name") for one in made]
-        return {key: torch.stack([one[key] for one in made]) for key in made[0]} | {"task": task, "names": names}
-
-
 # --- Samples ---
-
-
-def task_of(batch: int, seed: int) -> str:
-    """What the batch of this number is told."""
-    random = np.random.default_rng([seed, 1, batch])
-    return str(random.choice(list(TASKS), p=np.array(list(TASKS.values())) / sum(TASKS.values())))
 
 
 def sample(footage: Footage, lesson: Lesson, task: str, random: np.random.Generator) -> dict[str, Any]:
     """One example: true colours, motion, and what the task tells."""
-    if random.random() < lesson.photos:
-        cut = cut_from_photos(footage, random, lesson.frames, lesson.side)
-    else:
-        leaps = Leaps(lesson.jump, lesson.jump if task == "both" else 0)
-        cut = cut_from_film(footage, random, lesson.frames, lesson.side, leaps)
-    lab = cut.lab
-    if random.random() < lesson.worn:
-        moved = weave(lab, random, 1.0)
-        lab = torch.cat([age(moved, random, OLD_FILM), moved[:, 1:]], 1)
+    cut, lab = lesson.cut(footage, random, both_ends=task == "both")
     light = lab[:, 0].numpy()
     search = flow.Motion(FINEST)
     example: dict[str, Any] = {
         "name": cut.name,
         "lab": lab,
         "when": torch.tensor(cut.frames, dtype=torch.float32),
-        **{f"ahead_{name}": motion for name, motion in _motions(search, light).items()},
+        **{f"ahead_{name}": motion for name, motion in motions(search, light).items()},
+        "ahead_past": _past(search, light),
     }
     if task == "both":
-        example |= {f"back_{name}": motion for name, motion in _motions(search, light[::-1]).items()}
+        example |= {f"back_{name}": motion for name, motion in motions(search, light[::-1]).items()}
     if task == "still":
-        example["still"] = _other_moment(cut, random)
+        example["still"] = other_moment(cut, random)
     if task == "scribble":
         example["where"] = strokes(lab[0], random)
     if task == "draft":
@@ -152,37 +98,10 @@ def sample(footage: Footage, lesson: Lesson, task: str, random: np.random.Genera
     return example
 
 
-def _motions(search: flow.Motion, light: np.ndarray) -> dict[str, Tensor]:
-    """`step` (T-1, 2, h, w): from each frame to the one before; `way`: to the first; `past`: to the one before that."""
-    steps: list[np.ndarray] = []
-    ways: list[np.ndarray] = []
-    past: list[np.ndarray] = []
-    for index in range(1, len(light)):
-        step = search.between(flow.visible(light[index]), flow.visible(light[index - 1]))
-        way = flow.compose(step, ways[-1]) if ways else step
-        ways.append(flow.followed(search, light[index], light[0], way, anew=index % 3 == 1))
-        steps.append(step)
-        past.append(search.between(flow.visible(light[index]), flow.visible(light[max(0, index - 2)])))
-    return {"step": _tensor(steps), "way": _tensor(ways), "past": _tensor(past)}
-
-
-def _tensor(motions: list[np.ndarray]) -> Tensor:
-    return torch.from_numpy(np.stack(motions).transpose(0, 3, 1, 2).copy())
-
-
-def _other_moment(cut: Cut, random: np.random.Generator) -> Tensor:
-    """A frame of the clip as another picture would show it: mirrored, moved, zoomed, lit otherwise."""
-    lab = cut.lab[int(random.integers(len(cut.lab)))][None].clone()
-    if random.random() < 0.5:
-        lab = lab.flip(-1)
-    zoom = float(np.exp(random.uniform(-0.3, 0.3)))
-    x, y = random.uniform(-0.3, 0.3, 2)
-    matrix = torch.tensor([[[zoom, 0, x], [0, zoom, y]]], dtype=torch.float32)
-    lab = F.grid_sample(
-        lab, F.affine_grid(matrix, list(lab.shape), align_corners=False), align_corners=False, padding_mode="reflection"
-    )[0]
-    lab[0] = (lab[0] * random.uniform(0.8, 1.2) + random.uniform(-8, 8)).clamp(0, 100)
-    return lab
+def _past(search: flow.Motion, light: np.ndarray) -> Tensor:
+    """(T-1, 2, h, w): from each frame to the one before the one before."""
+    pictures = [flow.visible(one) for one in light]
+    return tensor_of([search.between(pictures[n], pictures[max(0, n - 2)]) for n in range(1, len(light))])
 
 
 def strokes(lab: Tensor, random: np.random.Generator) -> Tensor:
@@ -226,13 +145,21 @@ def total(network: Network, batch: dict[str, Any], weights: dict[str, float]) ->
             candidates.append(told("other", *other[index], older(when[:, -1] - when[:, index], when[:, index])))
         said[index] = network.fuse(sights[index], candidates)
         ab, confidence = said[index]
-        for name, value in lesson.terms(candidates, ab, confidence, lab[:, index, 1:]).items():
+        found = lesson.terms(candidates, ab, confidence, lab[:, index, 1:])
+        if index:
+            found["steady"] = _flicker(said[index - 1][0] - lab[:, index - 1, 1:], ab - lab[:, index, 1:], batch, index)
+        for name, value in found.items():
             terms.setdefault(name, []).append(value)
         seen = network.remember(sights[index], ab.detach(), confidence.detach())
         seen = seen if task == "scribble" and index == 0 else thinned(seen)
         memory = seen if memory is None else join([memory, seen])
     means = {name: torch.stack(values).mean() for name, values in terms.items()}
     return means | {"total": lesson.weighted(means, weights)}
+
+
+def _flicker(before: Tensor, now: Tensor, batch: dict[str, Any], index: int) -> Tensor:
+    """How much the error changes along the motion: colours may change as the true ones do."""
+    return l1(warp(before, batch["ahead_step"][:, index - 1]), now) / COLOUR
 
 
 def _see(network: Network, light: Tensor) -> list[Sight]:

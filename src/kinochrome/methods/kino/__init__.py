@@ -15,11 +15,10 @@ from typing import ClassVar
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from kinochrome import flow, views, weights
-from kinochrome.errors import WeightsError
+from kinochrome.sweeps import Film, Ways, brings_back, padded, plane, working_size
 from kinochrome.types import Clip, Painted, Reference
 from kinochrome.views import Views
 
@@ -57,6 +56,8 @@ class Source:
     memory: Memory
     views: Views | None = None
     """What a sweep remembers that begins anew here, whatever came before; None: it goes on."""
+    weighed: bool = False
+    """Its colours hold the network's guess already: where nothing else is known, they stay as they are."""
 
 
 @dataclass(frozen=True)
@@ -72,33 +73,16 @@ class State:
 
 
 @dataclass(frozen=True)
-class Film:
-    """A clip as a sweep walks it; `step` is -1 where it walks backward."""
+class Told(Film):
+    """A clip as a sweep walks it, with what is told of it besides colours at single frames."""
 
-    frames: Tensor
-    """(T, 1, h, w)"""
-    start: int
-    """Index in the film of the first frame."""
-    step: int
-    draft: Tensor | None
-    photos: tuple[Memory, ...]
-    seen: dict[int, Sight] = field(default_factory=dict, repr=False)
-    """What the first of two sweeps saw, by the frame's number in the film: the second need not look again."""
+    draft: Tensor | None = None
+    photos: tuple[Memory, ...] = ()
 
-    def __len__(self) -> int:
-        return len(self.frames)
-
-    def light(self, index: int) -> Tensor:
-        return self.frames[index : index + 1]
-
-    def number(self, index: int) -> int:
-        """Index in the film of a frame here."""
-        return self.start + self.step * index
-
-    def reversed(self) -> Film:
+    def reversed(self) -> Told:
         """The same clip, walked from its end."""
         draft = None if self.draft is None else self.draft.flip(0)
-        return replace(self, frames=self.frames.flip(0), start=self.start + len(self) - 1, step=-self.step, draft=draft)
+        return replace(super().reversed(), draft=draft)
 
 
 class Kino:
@@ -111,14 +95,13 @@ class Kino:
 
     def __init__(self, options: KinoOptions, device: str = "cpu") -> None:
         self.device = device
-        self._motion = flow.Motion(FINEST)
+        self._ways = Ways(FINEST, device)
         self._file = Path(options.weights) if options.weights else SHIPPED
         self.network = load(self._file, device)
 
     def working_size(self, height: int, width: int) -> tuple[int, int]:
         """The short side 240, never larger than the film."""
-        scale = min(1.0, 240 / min(height, width))
-        return max(1, round(height * scale)), max(1, round(width * scale))
+        return working_size(height, width)
 
     def tune(self, references: Sequence[Reference], steps: int, file: Path, tell: Callable[[int], None]) -> None:
         """Writes weights that these references have taught; see `types.Tunable`."""
@@ -153,7 +136,7 @@ class Kino:
             backward = list(self._sweep(back, mirrored, after, backward))[::-1]
         told_at = [source.frame for source in placed]
         # The piece before has not been here: this run brings colours back to it, and owes it nothing else.
-        brings = bool(clip.overlap and clip.previous is None and (after or any(frame > head for frame in told_at)))
+        brings = brings_back(clip, after is not None, told_at)
         # What comes back is then all that is asked for: where it reaches from the end, the forward sweep is spared.
         if brings and backward[-1] is not None:
             states: Iterable[State | None] = backward
@@ -169,7 +152,7 @@ class Kino:
 
     def _sweep(
         self,
-        film: Film,
+        film: Told,
         sources: list[Source],
         state: State | None,
         other: Sequence[State | None],
@@ -187,7 +170,7 @@ class Kino:
             yield state
 
     def _advance(
-        self, film: Film, index: int, state: State | None, other: State | None, sources: list[Source]
+        self, film: Told, index: int, state: State | None, other: State | None, sources: list[Source]
     ) -> State:
         """The state at a frame from the state at the one before, if there was one."""
         light, sight = film.light(index), self._sight(film, index, keep=film.step < 0)
@@ -197,7 +180,7 @@ class Kino:
         candidates = [self.network.guess(sight)]
         step = motion = None
         if state is not None:
-            step = self._between(light, film.light(index - 1))
+            step = self._ways.between(light, film.light(index - 1))
             candidates.append(self._carried("chain", sight, film.light(index - 1), state.said, step))
             candidates += self._recollected(sight, light, state.views) if anew else []
         if source is not None:
@@ -215,7 +198,7 @@ class Kino:
         return State(said, source, motion, kept, past)
 
     def _further(
-        self, film: Film, index: int, sight: Sight, state: State | None, sources: list[Source]
+        self, film: Told, index: int, sight: Sight, state: State | None, sources: list[Source]
     ) -> list[Candidate]:
         """What has nothing to do with motion: the draft, and what the memory recalls."""
         found = []
@@ -228,23 +211,23 @@ class Kino:
 
     def _recollected(self, sight: Sight, light: Tensor, past: Views) -> list[Candidate]:
         """The most alike of the frames remembered, carried here; none if none is alike."""
-        picture = flow.visible(_plane(light))
+        picture = flow.visible(plane(light))
         view = views.nearest(past, picture)
         if view is None:
             return []
         ab, confidence = views.colours(view)
-        said = self._tensor(ab), self._tensor(confidence[..., None])
-        shown = self._tensor(view[0][..., None].astype(np.float32) / np.float32(2.55))
-        return [self._carried("view", sight, shown, said, self._motion.between(picture, view[0]))]
+        said = self._ways.tensor(ab), self._ways.tensor(confidence[..., None])
+        shown = self._ways.tensor(view[0][..., None].astype(np.float32) / np.float32(2.55))
+        return [self._carried("view", sight, shown, said, self._ways.search.between(picture, view[0]))]
 
-    def _sight(self, film: Film, index: int, keep: bool) -> Sight:
+    def _sight(self, film: Told, index: int, keep: bool) -> Sight:
         number = film.number(index)
         sight = film.seen.pop(number, None) or self.network.see(film.light(index))
         if keep:
             film.seen[number] = sight
         return sight
 
-    def _anchor(self, film: Film, index: int, state: State | None, source: Source, sources: list[Source]) -> State:
+    def _anchor(self, film: Told, index: int, state: State | None, source: Source, sources: list[Source]) -> State:
         """The state at a source's own frame: its colours, and where it is unsure what is carried here."""
         ab, confidence = source.said
         still = np.zeros((*confidence.shape[-2:], 2), np.float32)
@@ -252,8 +235,9 @@ class Kino:
         if state is not None and state.source is not None and source.views is None:
             old, new = (_shown(one.lightness, one.said) for one in (state.source, source))
             past = views.corrected(state.views, old, new)
-        if confidence.min() < 1:
-            own = self._advance(film, index, state, None, [one for one in sources if one.frame < index])
+        earlier = [one for one in sources if one.frame < index]
+        if confidence.min() < 1 and not (source.weighed and state is None and not earlier):
+            own = self._advance(film, index, state, None, earlier)
             share = confidence / (confidence + (1 - confidence) * own.said[1]).clamp(min=1e-6)
             ab, confidence = torch.lerp(own.said[0], ab, share), torch.maximum(confidence, own.said[1])
         return State((ab, confidence), source, still, kept, past)
@@ -263,36 +247,29 @@ class Kino:
     ) -> np.ndarray:
         """The motion from a frame to the source: along the way known so far, now and then from rest, too."""
         if state is None or state.motion is None or step is None:
-            return self._between(light, source.lightness)
+            return self._ways.between(light, source.lightness)
         way = flow.compose(step, state.motion)
-        return flow.followed(self._motion, _plane(light), _plane(source.lightness), way, anew)
-
-    def _between(self, first: Tensor, second: Tensor) -> np.ndarray:
-        return self._motion.between(flow.visible(_plane(first)), flow.visible(_plane(second)))
+        return self._ways.followed(light, source.lightness, way, anew)
 
     def _carried(self, kind: str, sight: Sight, lightness: Tensor, said: Said, motion: np.ndarray) -> Candidate:
-        return carried(kind, sight, lightness, said, self._tensor(motion))
-
-    def _tensor(self, image: np.ndarray) -> Tensor:
-        """(1, c, h, w) of (h, w, c)"""
-        return torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))[None].to(self.device)
+        return carried(kind, sight, lightness, said, self._ways.tensor(motion))
 
     def _number(self, value: float) -> Tensor:
         return torch.tensor([value], device=self.device)
 
     # --- What a clip tells ---
 
-    def _film(self, clip: Clip) -> Film:
+    def _film(self, clip: Clip) -> Told:
         photos = tuple(self._photo(one) for one in clip.references if one.frame is None)
         draft = None if clip.draft is None else self._fitted(clip.draft)
-        return Film(self._fitted(clip.lightness), clip.start, 1, draft, photos)
+        return Told(self._fitted(clip.lightness), clip.start, draft=draft, photos=photos)
 
     def _photo(self, reference: Reference) -> Memory:
         """A picture of another moment: what it shows may be anywhere."""
         light, ab, confidence = map(self._fitted, (reference.lightness, reference.ab, reference.confidence))
         return self.network.remember(self.network.see(light), ab, confidence, placed=False)
 
-    def _sources(self, clip: Clip, film: Film) -> list[Source]:
+    def _sources(self, clip: Clip, film: Told) -> list[Source]:
         found = [
             self._source(one.frame - clip.start, one.lightness, one.ab, one.confidence)
             for one in clip.references
@@ -308,13 +285,13 @@ class Kino:
         memory = self.network.remember(self.network.see(light), ab, confidence)
         return Source(frame, light, (ab, confidence), memory)
 
-    def _neighbour(self, painted: Painted | None, frame: int, film: Film) -> list[Source]:
+    def _neighbour(self, painted: Painted | None, frame: int, film: Told) -> list[Source]:
         """What a neighbouring piece said of a frame, as a source; none if there is none."""
         if painted is None:
             return []
         return [self._source(frame, film.light(frame), painted.ab, painted.confidence)]
 
-    def _scribbled(self, clip: Clip, film: Film, frame: int) -> Source:
+    def _scribbled(self, clip: Clip, film: Told, frame: int) -> Source:
         """A frame coloured from the scribbles in it, its scribbled pixels exactly so."""
         strokes = [one for one in clip.scribbles if one.frame - clip.start == frame]
         ab = torch.zeros_like(film.light(frame)).repeat(1, 2, 1, 1)
@@ -330,39 +307,23 @@ class Kino:
             candidates.append(self.network.recall(sight, join(film.photos)))
         painted, confidence = self.network.fuse(sight, candidates)
         painted, confidence = torch.where(where, ab, painted), confidence.masked_fill(where, 1.0)
-        return Source(
-            frame, film.light(frame), (painted, confidence), self.network.remember(sight, painted, confidence)
-        )
+        memory = self.network.remember(sight, painted, confidence)
+        return Source(frame, film.light(frame), (painted, confidence), memory, weighed=True)
 
     def _fitted(self, image: Tensor) -> Tensor:
         """(N, c, h, w) with sides that the network can halve, its edges repeated."""
-        image = image if image.dim() == 4 else image[None]
-        down, right = -image.shape[-2] % STRIDE, -image.shape[-1] % STRIDE
-        return F.pad(image.to(self.device), (0, right, 0, down), mode="replicate")
+        return padded(image.to(self.device), STRIDE)
 
 
 def load(file: Path, device: str = "cpu") -> Network:
     """The network of a file of weights, built as its header says."""
-    header = weights.read_header(file)
-    if header.method != "kino":
-        raise WeightsError(f"{file} holds weights of {header.method}, not of kino.")
-    try:
-        shape = Shape(**header.options)
-    except TypeError as error:
-        raise WeightsError(f"{file} was made for another network than this version's kino: {error}.") from error
-    network = weights.load(lambda: Network(shape), file, device)
-    # Convolutions on a processor take a third less time so.
-    return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # the stub forgets it
-
-
-def _plane(light: Tensor) -> np.ndarray:
-    return np.ascontiguousarray(light[0, 0].cpu().numpy())
+    return weights.load_own("kino", file, Shape, Network, device)
 
 
 def _shown(light: Tensor, said: Said) -> views.Shown:
     """A frame as `views` remembers it."""
     ab, confidence = (one[0].permute(1, 2, 0).cpu().numpy() for one in said)
-    return flow.visible(_plane(light)), np.ascontiguousarray(ab), confidence[..., 0]
+    return flow.visible(plane(light)), np.ascontiguousarray(ab), confidence[..., 0]
 
 
 def _from_the_end(placed: list[Source], last: int) -> list[Source]:
@@ -395,7 +356,7 @@ def _painted(state: State | None, height: int, width: int) -> Painted:
     return Painted(ab, confidence.clamp(0, 1))
 
 
-def _pack(state: State | None, film: Film) -> dict[str, Tensor] | None:
+def _pack(state: State | None, film: Told) -> dict[str, Tensor] | None:
     """What the next piece takes up: one sweep alone, so that pieces do not change what a whole clip says."""
     if state is None:
         return None
@@ -410,7 +371,7 @@ def _pack(state: State | None, film: Film) -> dict[str, Tensor] | None:
     return {name: tensor.cpu() for name, tensor in packed.items()}
 
 
-def _unpack(packed: dict[str, Tensor] | None, sources: list[Source], film: Film) -> State | None:
+def _unpack(packed: dict[str, Tensor] | None, sources: list[Source], film: Told) -> State | None:
     """The state where a neighbour's sweep ended; its source only if that is still among the references."""
     if packed is None:
         return None
@@ -421,6 +382,6 @@ def _unpack(packed: dict[str, Tensor] | None, sources: list[Source], film: Film)
     past = tuple(view.numpy() for view in packed.get("views", ()))
     if "source" not in packed:
         return State(said, kept=kept, views=past)
-    frame = (int(packed["source"]) - film.start) * film.step
+    frame = film.index(int(packed["source"]))
     source = next((source for source in sources if source.frame == frame), None)
     return State(said, source, packed["motion"].numpy() if source else None, kept, past)

@@ -8,14 +8,14 @@ scores them, mixes them pixel by pixel and corrects the mixture. All sizes are w
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from kinochrome.nets.evidence import added, agreement, enlarged, halved
 from kinochrome.nets.warp import warp
 
 STRIDE = 16
@@ -141,9 +141,9 @@ class Encoder(nn.Module):
         x2 = self.at2(lightness / 50 - 1)
         x4 = self.at4(x2)
         x8 = self.at8(x4)
-        x8 = self.back8(x8 + _up(self.down16(self.at16(x8)), 2))
-        x4 = self.back4(x4 + _up(self.down8(x8), 2))
-        context = self.own2(x2) + _up(self.down4(x4), 2)
+        x8 = self.back8(x8 + enlarged(self.down16(self.at16(x8)), 2))
+        x4 = self.back4(x4 + enlarged(self.down8(x8), 2))
+        context = self.own2(x2) + enlarged(self.down4(x4), 2)
         return Sight(lightness, context, F.normalize(self.key(x8), dim=1), self.prior(x4))
 
 
@@ -170,21 +170,21 @@ class Fusion(nn.Module):
         """ab (B, 2, H, W) and confidence (B, 1, H, W)."""
         # One candidate after the other: tensors of all of them would cost more to fill than the arithmetic.
         read = [self._read(sight, candidate) for candidate in candidates]
-        others = self.others(_added(read) / len(read))
+        others = self.others(added(read) / len(read))
         thought = [F.relu_(self.own(one) + others) for one in read]
-        scores = [_up(self.score(one), 2) + self._given(c) for one, c in zip(thought, candidates, strict=True)]
+        scores = [enlarged(self.score(one), 2) + self._given(c) for one, c in zip(thought, candidates, strict=True)]
         shares = torch.softmax(torch.stack(scores), 0)
-        mixed = _added(share * torch.cat([c.ab, c.confidence], 1) for share, c in zip(shares, candidates, strict=True))
+        mixed = added(share * torch.cat([c.ab, c.confidence], 1) for share, c in zip(shares, candidates, strict=True))
         ab, confidence = mixed[:, :2], mixed[:, 2:]
-        spread = _added(share * _total((c.ab - ab).abs()) for share, c in zip(shares, candidates, strict=True))
-        known = _half(torch.cat([ab / COLOUR, confidence, spread / COLOUR], 1))
-        mind = _added(thought) / len(thought)
-        change = _up(self.correct(torch.cat([known, mind, sight.context], 1)), 2)
+        spread = added(share * _total((c.ab - ab).abs()) for share, c in zip(shares, candidates, strict=True))
+        known = halved(torch.cat([ab / COLOUR, confidence, spread / COLOUR], 1))
+        mind = added(thought) / len(thought)
+        change = enlarged(self.correct(torch.cat([known, mind, sight.context], 1)), 2)
         return ab + change[:, :2] * COLOUR, torch.sigmoid(torch.logit(confidence, 1e-3) + change[:, 2:])
 
     def _read(self, sight: Sight, candidate: Candidate) -> Tensor:
         said = torch.cat([candidate.ab / COLOUR, candidate.confidence, candidate.evidence], 1)
-        return F.relu_(self.read[candidate.kind](_half(said)) + sight.context)
+        return F.relu_(self.read[candidate.kind](halved(said)) + sight.context)
 
     def _given(self, candidate: Candidate) -> Tensor:
         """(B, 1, H, W): its score before anything is learned."""
@@ -246,13 +246,13 @@ class Network(nn.Module):
         likeness = (((queries * key).sum(-1, keepdim=True) - own) / self.sharpness.detach()).clamp(-2, 2)
         height, width = sight.keys.shape[-2:]
         small = torch.cat([found, likeness], -1).transpose(1, 2).unflatten(2, (height, width))
-        full = _up(small, 8)
+        full = enlarged(small, 8)
         evidence = torch.cat([torch.zeros_like(full[:, :3]), full[:, 3:]], 1)
         return Candidate(kind, full[:, :2] * COLOUR, full[:, 2:3].clamp(0, 1), evidence)
 
     def guess(self, sight: Sight) -> Candidate:
         """What lightness alone suggests."""
-        full = _up(sight.prior, 4)
+        full = enlarged(sight.prior, 4)
         return Candidate(
             "prior", full[:, :2] * COLOUR, full[:, 2:].sigmoid(), torch.zeros_like(full[:, :1]).repeat(1, 4, 1, 1)
         )
@@ -295,16 +295,11 @@ def carried(kind: str, sight: Sight, other: Tensor, said: tuple[Tensor, Tensor],
 
     How long ago that was is no evidence: confidence tells what the way here has cost.
     """
-    moved, inside = warp(torch.cat([other, *said], 1), motion), _inside(motion)
-    difference = sight.lightness - moved[:, :1].detach()
-    # A change of exposure is not a change of things.
-    difference = difference - difference[..., ::4, ::4].flatten(1).median(1).values[:, None, None, None]
-    around = _mean(difference.abs(), 3)
-    shifted = sight.lightness - difference
-    beyond = _mean(F.relu(torch.maximum(-sight.lightness - _highest(-shifted), sight.lightness - _highest(shifted))), 2)
-    evidence = torch.cat([difference.abs() / 10, around / 10, beyond / 10, torch.zeros_like(around)], 1).clamp(max=4)
-    explained = torch.exp(-0.4 * beyond) * inside
-    return Candidate(kind, moved[:, 1:3], moved[:, 3:] * explained, evidence)
+    moved = warp(torch.cat([other, *said], 1), motion)
+    agrees = agreement(sight.lightness, moved[:, :1].detach(), motion)
+    parts = [agrees.difference.abs(), agrees.around, agrees.beyond, torch.zeros_like(agrees.around)]
+    evidence = (torch.cat(parts, 1) / 10).clamp(max=4)
+    return Candidate(kind, moved[:, 1:3], moved[:, 3:] * agrees.explained, evidence)
 
 
 def told(kind: str, ab: Tensor, confidence: Tensor, older: Tensor) -> Candidate:
@@ -331,43 +326,6 @@ def _tokens(parts: list[Tensor]) -> Tensor:
     return torch.cat(parts, 1).flatten(2).transpose(1, 2)
 
 
-def _up(x: Tensor, factor: int) -> Tensor:
-    return F.interpolate(x, scale_factor=factor, mode="bilinear", align_corners=False)
-
-
-def _half(x: Tensor) -> Tensor:
-    """Means of two by two pixels; sums of slices are ten times faster than pooling."""
-    rows = x[..., ::2, :] + x[..., 1::2, :]
-    return (rows[..., ::2] + rows[..., 1::2]) / 4
-
-
-def _mean(x: Tensor, radius: int) -> Tensor:
-    """Over the square around each pixel; beyond the image its edge goes on."""
-    size = 2 * radius + 1
-    x = F.pad(x, (radius,) * 4, mode="replicate")
-    rows = _added([x[..., k : x.shape[-1] - size + 1 + k] for k in range(size)])
-    return _added([rows[..., k : rows.shape[-2] - size + 1 + k, :] for k in range(size)]) / size**2
-
-
-def _added(parts: Iterable[Tensor]) -> Tensor:
-    return functools.reduce(torch.add, parts)
-
-
 def _total(x: Tensor) -> Tensor:
     """(B, 1, H, W) of (B, 2, H, W); a sum over so few channels is slow."""
     return x[:, :1] + x[:, 1:]
-
-
-def _highest(x: Tensor) -> Tensor:
-    """Of each pixel and its eight neighbours."""
-    x = F.pad(x, (1, 1, 1, 1), mode="replicate")
-    x = torch.maximum(torch.maximum(x[..., :-2], x[..., 1:-1]), x[..., 2:])
-    return torch.maximum(torch.maximum(x[..., :-2, :], x[..., 1:-1, :]), x[..., 2:, :])
-
-
-def _inside(motion: Tensor) -> Tensor:
-    """(B, 1, H, W): 1 where the motion arrives within the frame."""
-    height, width = motion.shape[-2:]
-    x = torch.arange(width, device=motion.device) + motion[:, :1]
-    y = torch.arange(height, device=motion.device)[:, None] + motion[:, 1:]
-    return ((x >= -0.5) & (x <= width - 0.5) & (y >= -0.5) & (y <= height - 0.5)).float()

@@ -1,0 +1,129 @@
+"""What lessons of several methods are made of: clips, examples by the number of their step, motion."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from kinochrome import flow
+from kinochrome.errors import TrainingError
+
+from .data import Cut, Footage, Leaps, cut_from_film, cut_from_photos
+from .degrade import OLD_FILM, age, weave
+
+Sampler = Callable[[str, np.random.Generator], dict[str, Any]]
+"""One example of a task: `name`, and tensors that stack."""
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """What samples are made of."""
+
+    frames: int = 6
+    """Frames of a clip."""
+    side: int = 192
+    """Pixels of a clip's square, a multiple of 16."""
+    photos: float = 0.2
+    """Share of clips made of photographs."""
+    worn: float = 0.2
+    """Share of clips that look like old film; their true colours are those of the clean ones."""
+    jump: int = 16
+    """The first frame lies up to so many steps before the second, and where the last is told, it lies so far behind."""
+
+    def cut(self, footage: Footage, random: np.random.Generator, both_ends: bool) -> tuple[Cut, Tensor]:
+        """A clip, and its lightness, worn or not, beside the true colours (T, 3, h, w)."""
+        if random.random() < self.photos:
+            cut = cut_from_photos(footage, random, self.frames, self.side)
+        else:
+            leaps = Leaps(self.jump, self.jump if both_ends else 0)
+            cut = cut_from_film(footage, random, self.frames, self.side, leaps)
+        if random.random() >= self.worn:
+            return cut, cut.lab
+        # A worn print moves in the gate, colours and all.
+        cut = replace(cut, lab=weave(cut.lab, random, 1.0))
+        return cut, torch.cat([age(cut.lab, random, OLD_FILM), cut.lab[:, 1:]], 1)
+
+
+@dataclass(frozen=True)
+class Examples(Dataset[dict[str, Any]]):
+    """One batch a step, made of the step's number alone."""
+
+    sample: Sampler
+    tasks: dict[str, float]
+    """What batches are told, and how often."""
+    seed: int
+    steps: int
+    share: range
+    """Which examples of each batch are this process's."""
+
+    def __len__(self) -> int:
+        return self.steps
+
+    def __getitem__(self, step: int) -> dict[str, Any]:
+        task = self.task_of(step)
+        made = [self.sample(task, np.random.default_rng([self.seed, 2, step, k])) for k in self.share]
+        names = [one.pop("name") for one in made]
+        return {key: torch.stack([one[key] for one in made]) for key in made[0]} | {"task": task, "names": names}
+
+    def task_of(self, step: int) -> str:
+        """What the batch of this number is told."""
+        random = np.random.default_rng([self.seed, 1, step])
+        return str(random.choice(list(self.tasks), p=np.array(list(self.tasks.values())) / sum(self.tasks.values())))
+
+
+def check_losses(given: Collection[str], known: Collection[str], path: Path) -> None:
+    """TrainingError for a term that is unknown, or without the answer's own error."""
+    if unknown := sorted(set(given) - set(known)):
+        raise TrainingError(f"{path}: [loss] has no {', '.join(unknown)}. There are: {', '.join(sorted(known))}.")
+    if "colour" not in given:
+        raise TrainingError(f"{path}: [loss] lacks colour, the weight of the answer's own error.")
+
+
+def weighted(found: dict[str, Tensor], weights: dict[str, float]) -> Tensor:
+    """What is minimised."""
+    return torch.stack([weights.get(name, 0.0) * value for name, value in found.items()]).sum()
+
+
+def share_of(batch: int, process: int, processes: int) -> range:
+    """Which examples of each batch are made by one of several processes."""
+    return range(process * batch // processes, (process + 1) * batch // processes)
+
+
+def motions(search: flow.Motion, light: np.ndarray) -> dict[str, Tensor]:
+    """`step` (T-1, 2, h, w): from each frame to the one before; `way`: to the first."""
+    steps: list[np.ndarray] = []
+    ways: list[np.ndarray] = []
+    for index in range(1, len(light)):
+        step = search.between(flow.visible(light[index]), flow.visible(light[index - 1]))
+        way = flow.compose(step, ways[-1]) if ways else step
+        ways.append(flow.followed(search, light[index], light[0], way, anew=index % 3 == 1))
+        steps.append(step)
+    return {"step": tensor_of(steps), "way": tensor_of(ways)}
+
+
+def tensor_of(motions: list[np.ndarray]) -> Tensor:
+    """(T, 2, h, w) of flows (h, w, 2)."""
+    return torch.from_numpy(np.stack(motions).transpose(0, 3, 1, 2).copy())
+
+
+def other_moment(cut: Cut, random: np.random.Generator) -> Tensor:
+    """A frame of the clip as another picture would show it: mirrored, moved, zoomed, lit otherwise."""
+    lab = cut.lab[int(random.integers(len(cut.lab)))][None].clone()
+    if random.random() < 0.5:
+        lab = lab.flip(-1)
+    zoom = float(np.exp(random.uniform(-0.3, 0.3)))
+    x, y = random.uniform(-0.3, 0.3, 2)
+    matrix = torch.tensor([[[zoom, 0, x], [0, zoom, y]]], dtype=torch.float32)
+    lab = F.grid_sample(
+        lab, F.affine_grid(matrix, list(lab.shape), align_corners=False), align_corners=False, padding_mode="reflection"
+    )[0]
+    lab[0] = (lab[0] * random.uniform(0.8, 1.2) + random.uniform(-8, 8)).clamp(0, 100)
+    return lab
