@@ -8,7 +8,7 @@ import torch
 from kinochrome import chain, clips
 from kinochrome.errors import MethodError
 from kinochrome.segments import Handover
-from kinochrome.types import Clip, Painted, Reference, Shot
+from kinochrome.types import Clip, Painted, Reference, Scribble, Shot
 from tests.test_clips import INFO
 
 SIZE = (6, 8)
@@ -68,6 +68,23 @@ def test_nothing_is_brought_back_where_nothing_lies_later(placed: list[int]) -> 
     assert chain.bring_back(pieces, 1, placed, None, {}) is None  # type: ignore[arg-type]
     other = clips.split([Shot(0, 20), Shot(20, 40)], 10)
     assert chain.bring_back(other, 1, [30], None, {}) is None, "not from another shot"  # type: ignore[arg-type]
+
+
+def test_what_scribbles_tell_of_a_frame_becomes_a_reference() -> None:
+    class Doubter(Teller):
+        def colorize(self, clip: Clip):
+            (drawn,) = clip.scribbles
+            assert len(clip) == 1 and clip.start == drawn.frame
+            yield Painted(torch.where(drawn.where, drawn.ab, 7.0), drawn.where * 0.75 + 0.25)
+
+    where = torch.zeros(1, *SIZE) > 0
+    where[0, 2, 3] = True
+    drawn = Scribble(9, torch.full((2, *SIZE), 30.0), where)
+    light = torch.full((1, 1, *SIZE), 50.0)
+    told = chain.scribbled(chain.Step("doubter", None, Doubter(), SIZE), Clip(9, 0, light, (), (drawn,)))
+    assert told.frame == 9 and torch.equal(told.lightness, light[0])
+    assert told.ab[0].unique().tolist() == [7, 30] and told.confidence.unique().tolist() == [0.25, 1]
+    assert clips.backward_starts([reference(20), told]) == [20], "it leaves a part open"
 
 
 def test_a_shot_is_coloured_frame_for_frame() -> None:

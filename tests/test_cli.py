@@ -45,7 +45,7 @@ def test_version_and_help() -> None:
         assert verb in shown.stdout.decode()
     shown = run("colorize", "--help").stdout.decode()
     words = (
-        "method reference shots project fresh overwrite device height set preset encoder "
+        "method reference scribble shots project fresh overwrite device height set preset encoder "
         "saturation confidence deinterlace recolor from to preview json"
     )
     for word in words.split():
@@ -62,6 +62,22 @@ def test_colorize_prints_a_report(scene: Scene, still: Path, tmp_path: Path) -> 
     assert "18 frames" in said
     assert "borrowed from frame 0" in said
     assert done.stdout == b""
+
+
+def test_scribbles_colour_a_film_or_are_told_what_they_lack(scene: Scene, tmp_path: Path) -> None:
+    run("stills", scene.film, tmp_path / "strokes", 0, 12)
+    words = ["colorize", scene.film, tmp_path / "a.mkv", "--method", "kino", "--scribble"]
+    grey = run(*words, tmp_path / "strokes")
+    assert grey.returncode == 4 and b"has no stroke" in grey.stderr
+    for path in (tmp_path / "strokes").iterdir():
+        picture = np.round(video.read_picture(path) * 255).astype(np.uint8)
+        picture[20:24, 10:60] = (200, 40, 40)
+        video.write_picture(path, picture)
+    done = run(*words, tmp_path / "strokes")
+    assert done.returncode == 0, done.stderr.decode()
+    assert "000012.png: scribbles on frame 12" in done.stderr.decode()
+    refused = run(*words[:3], "--method", "flow", "--scribble", f"{tmp_path}/strokes/000000.png@0", "--overwrite")
+    assert refused.returncode == 5 and b"--method kino" in refused.stderr
 
 
 def test_json_events_one_a_line(scene: Scene, still: Path, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from fractions import Fraction
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -12,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kinochrome import clips
-from kinochrome.types import Frame, Painted, Reference, Shot
+from kinochrome.types import Frame, Painted, Reference, Scribble, Shot
 from tests.film import FILM
 
 INFO = replace(FILM, height=36, rate=Fraction(24), time_base=Fraction(1, 24))
@@ -143,6 +144,58 @@ def test_a_reference_that_is_a_frame_has_the_films_lightness() -> None:
     assert other.lightness.mean() == pytest.approx(53.24, abs=0.1)
     for one in (own, other):
         assert one.ab.mean((1, 2)).tolist() == pytest.approx([80.09, 67.2], abs=0.1)
+
+
+def stroke(lines: np.ndarray, colour: tuple[float, float] = (40.0, -30.0)) -> np.ndarray:
+    """What `hints.strokes` makes of a picture with one colour where `lines` is not 0."""
+    return np.dstack([lines * colour[0], lines * colour[1], lines]).astype(np.float32)
+
+
+@pytest.mark.parametrize(("height", "width"), [(1080, 3), (480, 2), (240, 1), (2160, 1), (720, 1)])
+@pytest.mark.parametrize("slope", [0, 1 / 50, 1 / 3])
+def test_a_thin_stroke_neither_breaks_nor_fades(height: int, width: int, slope: float) -> None:
+    size = (240, 320)
+    columns = height * 4 // 3
+    for offset in range(5):
+        lines, row = np.zeros((height, columns), np.uint8), height // 4 + offset
+        cv2.line(lines, (0, row), (columns - 1, row + round(columns * slope)), 1, width)
+        drawn = clips.scribble(stroke(lines), size, 7)
+        assert drawn.frame == 7 and drawn.where.shape == (1, *size)
+        gap = int(np.diff(np.flatnonzero(drawn.where[0].any(0).numpy())).max())
+        # Of a sloping line much thinner than a working-size pixel dots are left, close together.
+        assert gap == 1 if width / height >= 2 / 3 / 240 or not slope else gap <= 4
+        assert slope or drawn.where[0].sum(0).max() <= 2, "and is hardly widened"
+        assert torch.allclose(drawn.ab[:, drawn.where[0]].T, torch.tensor([40.0, -30.0]), atol=0.01)
+        assert (drawn.ab[:, ~drawn.where[0]] == 0).all()
+
+
+def test_a_dot_is_not_lost_and_a_wide_stroke_not_widened() -> None:
+    dot = np.zeros((480, 640))
+    dot[101, 201] = 1
+    assert torch.nonzero(clips.scribble(stroke(dot), (48, 64), 0).where[0]).tolist() == [[10, 20]]
+    wide = np.zeros((480, 640))
+    wide[100:202, 298:400] = 1  # a fifth of a pixel over the edge at two sides
+    where = clips.scribble(stroke(wide), (48, 64), 0).where[0]
+    assert where.sum() == 100 and where[10:20, 30:40].all()
+
+
+def test_two_colours_in_one_pixel_are_mixed_and_none_fades() -> None:
+    lines = np.zeros((40, 40))
+    lines[:, 12] = lines[:, 17] = 1
+    strokes = stroke(lines)
+    strokes[:, 17, :2] = 0, 50
+    drawn = clips.scribble(strokes, (4, 4), 0)
+    assert drawn.where[0, 0].tolist() == [False, True, False, False]
+    assert torch.allclose(drawn.ab[:, 0, 1], torch.tensor([20.0, 10.0]))
+
+
+def test_strokes_lie_over_a_reference() -> None:
+    below = Reference(torch.zeros(1, 2, 2), torch.ones(2, 2, 2), torch.full((1, 2, 2), 0.5), 3)
+    where = torch.tensor([[[True, False], [False, False]]])
+    both = clips.over(below, Scribble(3, torch.full((2, 2, 2), 9.0), where))
+    assert both.ab[0].tolist() == [[9, 1], [1, 1]]
+    assert both.confidence[0].tolist() == [[1, 0.5], [0.5, 0.5]]
+    assert both.frame == 3
 
 
 def test_a_piece_is_shown_the_references_around_it() -> None:

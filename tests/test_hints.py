@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from kinochrome import hints
 from kinochrome.errors import HintError
-from kinochrome.project import ReferenceHint
+from kinochrome.project import PictureHint
 from kinochrome.types import FrameTable, Shot
 from tests.test_clips import INFO
 
@@ -24,8 +24,8 @@ def table(pts: list[int], stop: int | None = None) -> FrameTable:
     return FrameTable(np.array(pts), np.array([0]), stop or pts[-1] + 1)
 
 
-def hint(name: str, **where: object) -> ReferenceHint:
-    return ReferenceHint(Path(name), **where)
+def hint(name: str, **where: object) -> PictureHint:
+    return PictureHint(Path(name), **where)
 
 
 def thumbnails() -> np.ndarray:
@@ -75,6 +75,18 @@ def test_parts_in_colour_need_none() -> None:
     assert hints.assign([hint("a.png", frame=3)], shots, thumbnails())[1] == []
 
 
+def test_scribbles_take_no_references_place() -> None:
+    shots = [SHOTS[0], SHOTS[1], replace(SHOTS[2], colour=True)]
+    drawn = [hint("s.png", frame=3), hint("t.png", frame=12), hint("u.png", frame=19), hint("v.png", frame=25)]
+    serving = hints.with_scribbles(hints.assign([hint("a.png", frame=3)], shots, thumbnails()), drawn, shots)
+    assert [[(s.hint.picture.name, s.frame, s.scribble) for s in shot] for shot in serving] == [
+        [("a.png", 3, False), ("s.png", 3, True)],
+        [("a.png", None, False), ("t.png", 12, True), ("u.png", 19, True)],
+        [],
+    ]
+    assert serving[1][1].why == "scribbles on frame 12"
+
+
 def test_what_lies_outside_is_named() -> None:
     film = table(list(range(30)))
     for bad, words in [
@@ -84,3 +96,5 @@ def test_what_lies_outside_is_named() -> None:
     ]:
         with pytest.raises(HintError, match=words):
             hints.place([bad], SHOTS, film, INFO)
+    with pytest.raises(HintError, match=r"^--scribble a\.png: frame 30"):
+        hints.place([hint("a.png", frame=30)], SHOTS, film, INFO, "--scribble")

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from kinochrome import project
 from kinochrome.errors import HintError, ProjectError
-from kinochrome.project import Project, ReferenceHint
+from kinochrome.project import PictureHint, Project
 from kinochrome.types import Shot
 
 
@@ -25,11 +25,12 @@ def a_project(**changes: object) -> Project:
         "method": "flow",
         "options": {"flow.x": "1"},
         "references": (
-            ReferenceHint(Path("a.png"), frame=12),
-            ReferenceHint(Path("b@home.png")),
-            ReferenceHint(Path("c.png"), seconds=Fraction(7, 2)),
-            ReferenceHint(Path("d.png"), shot=2),
+            PictureHint(Path("a.png"), frame=12),
+            PictureHint(Path("b@home.png")),
+            PictureHint(Path("c.png"), seconds=Fraction(7, 2)),
+            PictureHint(Path("d.png"), shot=2),
         ),
+        "scribbles": (PictureHint(Path("e.png"), frame=3), PictureHint(Path("f.png"), seconds=Fraction(9))),
         "shots": (Shot(0, 10), Shot(10, 30, fade=3, colour=True)),
     }
     return Project(**{**settings, **changes})
@@ -46,6 +47,14 @@ def test_a_newer_project_is_refused(tmp_path: Path) -> None:
     (tmp_path / "project.json").write_text(json.dumps({**data, "version": project.VERSION + 1}))
     with pytest.raises(ProjectError, match=r"newer Kinochrome.*--fresh"):
         project.load(tmp_path)
+
+
+def test_a_project_from_before_scribbles_is_upgraded(tmp_path: Path) -> None:
+    project.save(a_project(scribbles=()), tmp_path)
+    data = json.loads((tmp_path / "project.json").read_text())
+    del data["scribbles"]
+    (tmp_path / "project.json").write_text(json.dumps({**data, "version": 1}))
+    assert project.load(tmp_path) == a_project(scribbles=())
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"version": 1}', '{"version": "x"}'])
@@ -113,23 +122,23 @@ def test_the_fingerprint_sees_a_change_anywhere_it_samples(tmp_path: Path) -> No
 
 @given(st.integers(0, 10**7), st.integers(0, 999_999))
 def test_a_time_is_said_as_it_was_given(seconds: int, micro: int) -> None:
-    hint = ReferenceHint(Path("a.png"), seconds=Fraction(seconds * 10**6 + micro, 10**6))
+    hint = PictureHint(Path("a.png"), seconds=Fraction(seconds * 10**6 + micro, 10**6))
     assert project.parse_reference(str(hint)) == [hint]
 
 
 @pytest.mark.parametrize(
     ("text", "hint"),
     [
-        ("a.png", ReferenceHint(Path("a.png"))),
-        ("a.png@0", ReferenceHint(Path("a.png"), frame=0)),
-        ("me@home/a.png", ReferenceHint(Path("me@home/a.png"))),
-        ("me@home/a.png@7", ReferenceHint(Path("me@home/a.png"), frame=7)),
-        ("a.png@01:02:03.5", ReferenceHint(Path("a.png"), seconds=Fraction(7447, 2))),
-        ("a.png@02:03", ReferenceHint(Path("a.png"), seconds=Fraction(123))),
-        ("a.png@shot:3", ReferenceHint(Path("a.png"), shot=3)),
+        ("a.png", PictureHint(Path("a.png"))),
+        ("a.png@0", PictureHint(Path("a.png"), frame=0)),
+        ("me@home/a.png", PictureHint(Path("me@home/a.png"))),
+        ("me@home/a.png@7", PictureHint(Path("me@home/a.png"), frame=7)),
+        ("a.png@01:02:03.5", PictureHint(Path("a.png"), seconds=Fraction(7447, 2))),
+        ("a.png@02:03", PictureHint(Path("a.png"), seconds=Fraction(123))),
+        ("a.png@shot:3", PictureHint(Path("a.png"), shot=3)),
     ],
 )
-def test_references_are_read_as_written(text: str, hint: ReferenceHint) -> None:
+def test_references_are_read_as_written(text: str, hint: PictureHint) -> None:
     assert project.parse_reference(text) == [hint]
 
 
@@ -164,6 +173,20 @@ def test_a_folder_of_stills_is_placed_by_the_numbers_in_the_names(tmp_path: Path
     (tmp_path / "title.png").rename(tmp_path / "again_12.png")
     with pytest.raises(HintError, match="both claim frame 12"):
         project.parse_reference(str(tmp_path))
+
+
+@pytest.mark.parametrize("text", ["a.png", "a.png@shot:2"])
+def test_a_scribble_without_a_frame_is_an_error_that_teaches(text: str) -> None:
+    assert project.parse_scribble("a.png@3") == [PictureHint(Path("a.png"), frame=3)]
+    assert project.parse_scribble("a.png@00:03") == [PictureHint(Path("a.png"), seconds=Fraction(3))]
+    with pytest.raises(HintError, match=rf"--scribble {text}: .*strokes\.png@120.*@00:01:05\.5"):
+        project.parse_scribble(text)
+
+
+def test_scribbles_are_named_as_such_in_errors(tmp_path: Path) -> None:
+    for wrong, words in {"": "names no picture", str(tmp_path): "no pictures", f"{tmp_path}@3": "is a folder"}.items():
+        with pytest.raises(HintError, match=f"^--scribble .*{words}"):
+            project.parse_scribble(wrong)
 
 
 @pytest.mark.parametrize("text", ["soon", "1:2:3:4", "-5", "1:"])

@@ -17,7 +17,13 @@ NAMES = (
     *("colorize", "find_shots", "probe", "stream"),
 )
 
-SPELLED_OTHERWISE = {"reference": "references", "set_": "options", "from_": "start", "to": "stop"}
+SPELLED_OTHERWISE = {
+    "reference": "references",
+    "scribble": "scribbles",
+    "set_": "options",
+    "from_": "start",
+    "to": "stop",
+}
 """The command's word -> the function's, where they differ."""
 
 FOR_THE_SCREEN = {"as_json"}

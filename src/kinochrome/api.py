@@ -21,13 +21,14 @@ def colorize(
     target: str | Path,
     *,
     references: str | Path | Iterable[str | Path] = (),
+    scribbles: str | Path | Iterable[str | Path] = (),
     report: Report = lambda event, data: None,
     **settings: Any,
 ) -> Summary:
     """Colours a film, as `kinochrome colorize SOURCE TARGET` does, and tells what it did.
 
-    `references`, one or many, are written as on the command line (`"still.png@120"`). `settings` are the
-    command's options by their names (`method`, `shots`, `project`, `overwrite`, `height`, `options`, …; `start` and
+    `references` and `scribbles`, one or many, are written as on the command line (`"still.png@120"`). `settings` are
+    the command's options by their names (`method`, `shots`, `project`, `overwrite`, `height`, `options`, …; `start` and
     `stop` for `--from` and `--to`, in seconds or as HH:MM:SS); `report` is called with each event.
     """
     unknown = set(settings) - set(Job.__dataclass_fields__)
@@ -38,9 +39,12 @@ def colorize(
         settings[name] = Path(settings[name]) if settings.get(name) else None
     for name in ("start", "stop"):
         settings[name] = _seconds(settings.get(name), name)
-    given = [references] if isinstance(references, str | Path) else references
-    texts = tuple(str(reference) for reference in given)
-    return pipeline.colorize(Job(Path(source), Path(target), references=texts, **settings), report)
+    job = Job(Path(source), Path(target), references=_texts(references), scribbles=_texts(scribbles), **settings)
+    return pipeline.colorize(job, report)
+
+
+def _texts(given: str | Path | Iterable[str | Path]) -> tuple[str, ...]:
+    return tuple(map(str, [given] if isinstance(given, str | Path) else given))
 
 
 def _seconds(time: object, name: str) -> Fraction | None:

@@ -129,6 +129,16 @@ def run(
     return Outcome(tuple(said), tuple(carried))
 
 
+def scribbled(step: Step, clip: Clip) -> Reference:
+    """The one frame of a clip as its scribbles (and stills of other moments) tell it to the method: a reference.
+
+    It leaves open what they do not tell: confidence says so. A method takes references from outside a clip, so every
+    piece of the shot hears of the scribbles, and pieces say what the whole shot would.
+    """
+    painted, _ = _drain(step, clip, lambda: None)
+    return Reference(clip.lightness[0], painted[0].ab, painted[0].confidence, clip.start)
+
+
 class Kept(Protocol):
     """Where brought-back colours are kept by the number of the piece that they end; a dict is one."""
 

@@ -30,7 +30,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Turns black-and-white film into colour: full size, full bit depth, luma untouched, sound kept.\n\n"
     + EXIT_CODES,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    # `evaluate --ablations` trains, and what measures lies below what trains.
+    context_settings={"help_option_names": ["-h", "--help"], "obj": training.ablate},
 )
 # Everything a person reads goes to stderr: stdout is for `--json`, tables, and y4m.
 console = Console(stderr=True, emoji=False)
@@ -64,6 +65,15 @@ def _pairs(texts: list[str], option: str) -> dict[str, str]:
     return pairs
 
 
+A_REFERENCE = (
+    "A coloured picture: PICTURE@FRAME (from 0), PICTURE@HH:MM:SS or PICTURE@shot:N says where; "
+    "PICTURE alone is any picture of the same things; a folder holds stills named by frame number."
+)
+A_SCRIBBLE = (
+    "A still with strokes of colour on it, PICTURE@FRAME or PICTURE@HH:MM:SS, or a folder of such; for the method kino."
+)
+
+
 @app.command(rich_help_panel="Colour")
 def colorize(
     source: Annotated[Path, typer.Argument(help="A film, a folder of pictures, one picture, or - for y4m on stdin.")],
@@ -71,13 +81,8 @@ def colorize(
     method: Annotated[
         str, typer.Option(help="NAME, or NAME,NAME: each one's output is the next one's draft.")
     ] = DEFAULT,
-    reference: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="A coloured picture: PICTURE@FRAME (from 0), PICTURE@HH:MM:SS or PICTURE@shot:N says where; "
-            "PICTURE alone is any picture of the same things; a folder holds stills named by frame number."
-        ),
-    ] = None,
+    reference: Annotated[list[str] | None, typer.Option(help=A_REFERENCE)] = None,
+    scribble: Annotated[list[str] | None, typer.Option(help=A_SCRIBBLE)] = None,
     shots: Annotated[Path | None, typer.Option(help="CSV or EDL of `kinochrome shots`, edited by hand.")] = None,
     project: Annotated[
         Path | None, typer.Option(help="Keep the work here. \\[TARGET.kinochrome, then removed]")
@@ -110,6 +115,8 @@ def colorize(
         kinochrome colorize film.mp4 colour.mp4 --reference still.png@0
     One still a shot, for an archive:
         kinochrome colorize film.mkv colour.mkv --reference stills/ --preset archive
+    A few strokes of colour on a still will do for kino:
+        kinochrome colorize film.mp4 strokes.mp4 --method kino --scribble still.png@0
     Look first, quickly:
         kinochrome colorize film.mp4 look.mp4 --reference still.png@0 --preview
 
@@ -123,6 +130,7 @@ def colorize(
             source,
             target,
             references=reference or [],
+            scribbles=scribble or [],
             report=progress.report,
             method=method,
             shots=shots,

@@ -16,13 +16,17 @@ import torch
 import torch.nn.functional as F
 
 from . import color
-from .types import Frame, Painted, Reference, Shot, VideoInfo
+from .types import Frame, Painted, Reference, Scribble, Shot, VideoInfo
 
 OVERLAP = 1
 """Frames that a piece sees of the one before. One is enough to hand colours over."""
 
 NEIGHBOURS = 2
 """References outside a piece that it is shown, on each side."""
+
+STROKE = 0.25
+"""The share of a working-size pixel that strokes must cover to colour it. A line as wide as two thirds of such a pixel
+(3 of 1080 rows at 240) covers a third of some pixel wherever it lies: it stays unbroken, and is hardly widened."""
 
 Fit = Literal["stretch", "contain", "cover"]
 
@@ -174,6 +178,22 @@ def reference(picture: np.ndarray, size: tuple[int, int], how: Fit, film: Frame 
     lab = color.lab_from_rgb(torch.from_numpy(np.ascontiguousarray(fitted)).permute(2, 0, 1))
     light = lab[:1] if film is None else lightness(film, info, size)
     return Reference(light, lab[1:], torch.from_numpy(where)[None], None if film is None else film.index)
+
+
+def scribble(strokes: np.ndarray, size: tuple[int, int], frame: int) -> Scribble:
+    """Strokes (`hints.strokes`) as a method sees them, in the mean colour of their own pixels."""
+    small = torch.from_numpy(_resize(np.ascontiguousarray(strokes, np.float32), *size)).permute(2, 0, 1)
+    share = small[2:]
+    # However thin a stroke is, the pixels that it covers most are left of it. Within a tenth: so a line has no gaps.
+    fullest = F.max_pool2d(share, 3, 1, 1)
+    where = (share >= STROKE) | ((share > 0) & (share >= 0.9 * fullest))
+    return Scribble(frame, small[:2] / share.clamp(min=1e-6) * where, where)
+
+
+def over(reference: Reference, scribble: Scribble) -> Reference:
+    """A reference with scribbles drawn on it: where they are, they count."""
+    ab = torch.where(scribble.where, scribble.ab, reference.ab)
+    return replace(reference, ab=ab, confidence=torch.where(scribble.where, 1.0, reference.confidence))
 
 
 def near(references: Sequence[Reference], first: int, last: int) -> tuple[Reference, ...]:

@@ -1,28 +1,37 @@
-"""Which reference serves which shot, and as what."""
+"""Which reference or scribble serves which shot, and as what; and what of a picture is strokes."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from pathlib import Path
 
+import cv2
 import numpy as np
+import torch
 
+from . import color, video
 from .errors import HintError
-from .project import ReferenceHint, settled
+from .project import PictureHint, settled
 from .shots import most_alike
 from .types import FrameTable, Shot, VideoInfo
+
+COLOURED = 8.0
+"""CIELAB chroma from which a pixel of a picture without transparency counts as a stroke. Grey stays below, JPEG too."""
 
 
 @dataclass(frozen=True)
 class Serving:
-    """A reference at work in one shot."""
+    """A reference or a scribble at work in one shot."""
 
-    hint: ReferenceHint
+    hint: PictureHint
     frame: int | None
     """The frame that the picture is, or None: a picture to be matched."""
     why: str
     """For the report."""
+    scribble: bool = False
+    """Of the picture only the strokes count."""
 
 
 def frame_at(seconds: Fraction, table: FrameTable, info: VideoInfo) -> int:
@@ -35,18 +44,18 @@ def frame_at(seconds: Fraction, table: FrameTable, info: VideoInfo) -> int:
 
 
 def place(
-    hints: Sequence[ReferenceHint], shots: Sequence[Shot], table: FrameTable, info: VideoInfo
-) -> list[ReferenceHint]:
+    hints: Sequence[PictureHint], shots: Sequence[Shot], table: FrameTable, info: VideoInfo, option: str = "--reference"
+) -> list[PictureHint]:
     """The same hints with times turned into frames; HintError for one that lies outside the film."""
     placed = []
-    taken: dict[int, ReferenceHint] = {}
+    taken: dict[int, PictureHint] = {}
     for hint in hints:
         if hint.seconds is not None:
             hint = settled(hint, frame_at(hint.seconds, table, info))
         if hint.frame is not None:
             if hint.frame >= len(table):
                 raise HintError(
-                    f"--reference {hint.picture}: frame {hint.frame} lies beyond the end of {info.path.name}, "
+                    f"{option} {hint.picture}: frame {hint.frame} lies beyond the end of {info.path.name}, "
                     f"whose frames are 0 to {len(table) - 1}. Give one of those."
                 )
             if hint.frame in taken:
@@ -56,14 +65,14 @@ def place(
             taken[hint.frame] = hint
         if hint.shot is not None and not 1 <= hint.shot <= len(shots):
             raise HintError(
-                f"--reference {hint}: there is no shot {hint.shot}; {info.path.name} has shots 1 to {len(shots)} "
+                f"{option} {hint}: there is no shot {hint.shot}; {info.path.name} has shots 1 to {len(shots)} "
                 f"(`kinochrome shots {info.path.name}` lists them)."
             )
         placed.append(hint)
     return placed
 
 
-def assign(hints: Sequence[ReferenceHint], shots: Sequence[Shot], thumbnails: np.ndarray) -> list[list[Serving]]:
+def assign(hints: Sequence[PictureHint], shots: Sequence[Shot], thumbnails: np.ndarray) -> list[list[Serving]]:
     """For each shot the references that serve it: its own, else those without a place, else the most alike."""
     anywhere = [hint for hint in hints if hint.frame is None and hint.shot is None]
     placed = [(hint.frame, hint) for hint in hints if hint.frame is not None]
@@ -79,7 +88,56 @@ def assign(hints: Sequence[ReferenceHint], shots: Sequence[Shot], thumbnails: np
     return result
 
 
-def _borrowed(placed: Sequence[tuple[int, ReferenceHint]], shot: Shot, thumbnails: np.ndarray) -> Serving:
+def with_scribbles(
+    serving: Sequence[list[Serving]], scribbles: Sequence[PictureHint], shots: Sequence[Shot]
+) -> list[list[Serving]]:
+    """What serves each shot, with the scribbles in its frames behind it; they take no reference's place."""
+    drawn = [(hint.frame, hint) for hint in scribbles if hint.frame is not None]
+    return [
+        own + [Serving(h, k, f"scribbles on frame {k}", scribble=True) for k, h in drawn if s.start <= k < s.stop]
+        if not s.colour
+        else own
+        for own, s in zip(serving, shots, strict=True)
+    ]
+
+
+def strokes(picture: Path, size: tuple[int, int]) -> np.ndarray:
+    """(h, w, 3): a*, b* and 1 where the picture has a stroke, else 0; `size` is that of the film's upright frames.
+
+    Strokes are what is at least half opaque; in a picture without transparency what is clearly coloured.
+    """
+    rgb = video.read_picture(picture)
+    if abs(rgb.shape[1] * size[0] / (rgb.shape[0] * size[1]) - 1) >= 0.03:
+        raise HintError(
+            f"--scribble {picture} is {rgb.shape[1]}x{rgb.shape[0]}, which is not the shape of a frame "
+            f"({size[1]}x{size[0]}). Draw on a still that `kinochrome stills` has saved, and do not crop it."
+        )
+    lab = color.lab_from_rgb(torch.from_numpy(np.ascontiguousarray(rgb)).permute(2, 0, 1))
+    opaque = _opaque(picture, rgb.shape[:2])
+    where = lab[1:].norm(dim=0).numpy() > COLOURED if opaque is None else opaque
+    if not where.any():
+        raise HintError(
+            f"--scribble {picture} has no stroke. Strokes are the pixels that are at least half opaque; or, in a "
+            f"picture without transparency, those that are clearly coloured (CIELAB chroma above {COLOURED:.0f})."
+        )
+    return np.dstack([*lab[1:].numpy(), np.ones_like(rgb[..., 0])]) * where[..., None]
+
+
+def _opaque(picture: Path, size: tuple[int, ...]) -> np.ndarray | None:
+    """(h, w) bool: at least half opaque; None for a picture that is so everywhere."""
+    if picture.suffix.lower() in (".exr", ".dpx"):  # of film's own formats only colours are read
+        return None
+    pixels = cv2.imdecode(np.frombuffer(picture.read_bytes(), np.uint8), cv2.IMREAD_UNCHANGED)
+    if pixels is None or pixels.ndim < 3 or pixels.shape[2] < 4:
+        return None
+    most = {"uint8": 255, "uint16": 65535}.get(pixels.dtype.name, 1)
+    opaque = pixels[..., 3] >= most / 2
+    if opaque.shape != size:
+        raise HintError(f"--scribble {picture} is turned by a tag in it (EXIF). Save it again, upright, as PNG.")
+    return None if opaque.all() else opaque
+
+
+def _borrowed(placed: Sequence[tuple[int, PictureHint]], shot: Shot, thumbnails: np.ndarray) -> Serving:
     """The reference whose frame looks most like the shot's middle; of equals the nearest in time."""
     middle = (shot.start + shot.stop) // 2
     nearest_first = sorted(placed, key=lambda one: abs(one[0] - middle))

@@ -16,13 +16,13 @@ import cv2
 import numpy as np
 import torch
 
-from . import chain, clips, color, project, segments, sheet, video
+from . import chain, clips, color, hints, project, segments, sheet, video
 from .chain import Step
 from .clips import Piece
 from .places import workplace
 from .plan import Job, Plan, Report, check_words, prepare
 from .segments import Handover
-from .types import Clip, Frame, Painted, Reference
+from .types import Clip, Frame, Painted, Reference, Scribble
 from .upsample import Renderer
 
 EXPLAINED = 0.5
@@ -39,6 +39,7 @@ class ShotReport:
     in_colour: bool
     """The source was in colour here and was left as it is."""
     references: tuple[str, ...]
+    """Scribbles, too."""
     explained: float
     """The share of its pixels that the references explain, 0..1."""
     weakest: int
@@ -154,35 +155,57 @@ def segment_path(plan: Plan, number: int, confidence: bool = False) -> Path:
 
 
 class Shelf:
-    """The references of the shot at hand, read once, and the methods as they taught them; the only place for both."""
+    """The hints of the shot at hand, read once, and the methods as they taught them; the only place for both."""
 
     def __init__(self, plan: Plan, report: Report) -> None:
         self.plan, self.report = plan, report
         self.shot = -1
         self.pictures: list[tuple[np.ndarray, clips.Fit, Frame | None]] = []
+        self.strokes: dict[int, np.ndarray] = {}
+        """By their frame."""
         self.fitted: dict[tuple[int, int], tuple[Reference, ...]] = {}
+        self.told: dict[tuple[int, int], tuple[Reference, ...]] = {}
         self.taught: tuple[Step, ...] = ()
 
     def open(self, shot: int) -> None:
         """Puts this shot's pictures on the shelf."""
         if shot == self.shot:
             return
-        self.shot, self.pictures, self.fitted, self.taught = shot, [], {}, ()
+        self.shot, self.pictures, self.strokes = shot, [], {}
+        self.fitted, self.told, self.taught = {}, {}, ()
         size = self.plan.steps[0].size
         for serving in self.plan.servings[shot]:
+            if serving.scribble and serving.frame is not None:
+                self.strokes[serving.frame] = hints.strokes(serving.hint.picture, self.plan.source.upright_size)
+                continue
             picture = video.read_picture(serving.hint.picture)
             film = None if serving.frame is None else next(read(self.plan, serving.frame, serving.frame + 1))
             light = None if film is None else clips.lightness(film, self.plan.info, size)
             self.pictures.append((picture, clips.best_fit(picture, light, size)[0], film))
 
     def references(self, shot: int, size: tuple[int, int]) -> tuple[Reference, ...]:
-        """All references of a shot at a working size."""
+        """All references of a shot at a working size, as they were given."""
         self.open(shot)
         if size not in self.fitted:
             self.fitted[size] = tuple(
                 clips.reference(picture, size, how, film, self.plan.info) for picture, how, film in self.pictures
             )
         return self.fitted[size]
+
+    def known(self, shot: int, size: tuple[int, int]) -> tuple[Reference, ...]:
+        """The references with the scribbles on them, and what scribbles tell of frames that have none."""
+        references = self.references(shot, size)
+        if size not in self.told:
+            drawn = {frame: clips.scribble(strokes, size, frame) for frame, strokes in self.strokes.items()}
+            below = tuple(clips.over(one, drawn.pop(one.frame)) if one.frame in drawn else one for one in references)
+            self.told[size] = (*below, *(self._scribbled(shot, one, size) for one in drawn.values()))
+        return self.told[size]
+
+    def _scribbled(self, shot: int, scribble: Scribble, size: tuple[int, int]) -> Reference:
+        frame = next(read(self.plan, scribble.frame, scribble.frame + 1))
+        stills = tuple(one for one in self.references(shot, size) if one.frame is None)
+        light = clips.lightness(frame, self.plan.info, size)[None]
+        return chain.scribbled(self.steps(shot)[0], Clip(scribble.frame, 0, light, stills, (scribble,)))
 
     def steps(self, shot: int) -> tuple[Step, ...]:
         """The methods of the chain, with --tune as the shot's references taught them."""
@@ -208,6 +231,8 @@ class Shelf:
         for picture, how, film in self.pictures:
             if film is not None and film.index == frame:
                 fitted, where = clips.fit(picture, self.plan.info.upright_size, how)
+                if frame in self.strokes:  # there the method's colours stay
+                    where = where * ~clips.scribble(self.strokes[frame], where.shape, frame).where[0].numpy()
                 lab = color.lab_from_rgb(torch.from_numpy(np.ascontiguousarray(fitted)).permute(2, 0, 1))
                 return lab[1:], torch.from_numpy(where)[None]
         return None
@@ -260,7 +285,7 @@ def _bring_back(plan: Plan, number: int, shelf: Shelf, report: Report) -> Handov
         report("backward", {"start": piece.first, "stop": piece.last})
         return _run_chain(plan, piece, shelf, None, after, lambda event, data: None)[0]
 
-    starts = clips.backward_starts(shelf.references(plan.pieces[number].shot, plan.steps[0].size))
+    starts = clips.backward_starts(shelf.known(plan.pieces[number].shot, plan.steps[0].size))
     kept = segments.Kept(lambda one: plan.path(one, ".following.safetensors"))
     return chain.bring_back(plan.pieces, number, starts, run_piece, kept)
 
@@ -272,7 +297,7 @@ def _run_chain(
     stacks = _lightness(plan, piece)
 
     def clip(size: chain.Size) -> Clip:
-        references = clips.near(shelf.references(piece.shot, size), piece.first, piece.last)
+        references = clips.near(shelf.known(piece.shot, size), piece.first, piece.last)
         return Clip(piece.first, piece.overlap, stacks[size], references)
 
     steps = shelf.steps(piece.shot)

@@ -67,6 +67,7 @@ def check_places(job: Job) -> None:
         raise VideoError(f"{job.source} does not exist. Check the path; it is looked for from {Path.cwd()}.")
     given = [job.source, *([job.shots] if job.shots else [])]
     given += [hint.picture for text in job.references for hint in project.parse_reference(text)]
+    given += [hint.picture for text in job.scribbles for hint in project.parse_scribble(text)]
     for place in [job.place, *([job.confidence] if job.confidence else [])]:
         if str(place) != "-":
             _check_place(place, given, job)

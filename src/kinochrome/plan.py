@@ -25,6 +25,7 @@ from .clips import Piece
 from .errors import MethodError, VideoError
 from .hints import Serving
 from .methods import DEFAULT
+from .project import PictureHint
 from .types import Encoding, FrameTable, Shot, Tunable, VideoInfo
 
 Report = Callable[[str, dict[str, Any]], None]
@@ -41,6 +42,7 @@ class Job:
     target: Path
     method: str = DEFAULT
     references: tuple[str, ...] = ()
+    scribbles: tuple[str, ...] = ()
     shots: Path | None = None
     project: Path | None = None
     fresh: bool = False
@@ -97,7 +99,7 @@ class Plan:
     numbers: tuple[int, ...]
     """What each shot is called, counted from 1 over the whole film."""
     servings: tuple[tuple[Serving, ...], ...]
-    """The references of each shot."""
+    """The references and scribbles of each shot."""
     encoding: Encoding
     confidence: Encoding | None
     steps: tuple[Step, ...]
@@ -145,7 +147,8 @@ def prepare(job: Job, report: Report) -> Plan:
     if job.tune and not any(isinstance(step.method, Tunable) for step in steps):
         raise MethodError(f"--tune {job.tune}: {job.method} has nothing to tune. Use --method kino, or leave it out.")
     given = [hint for text in job.references for hint in project.parse_reference(text)]
-    digests = {hint.picture: _picture_digest(hint.picture) for hint in given}
+    drawn = [hint for text in job.scribbles for hint in project.parse_scribble(text)]
+    digests = _digests(given, drawn, steps[0], source)
 
     folder_project = project.Project(
         str(job.source.absolute()),
@@ -153,6 +156,7 @@ def prepare(job: Job, report: Report) -> Plan:
         job.method,
         dict(job.options),
         tuple(given),
+        tuple(drawn),
         version=project.VERSION,
     )
     project.open_folder(job.folder, folder_project, job.fresh)
@@ -163,6 +167,7 @@ def prepare(job: Job, report: Report) -> Plan:
     found = clips.without_bad_fades([replace(s, colour=s.colour and not job.recolor) for s in found])
     project.save(replace(folder_project, shots=tuple(found)), job.folder)
     serving = hints.assign(hints.place(given, found, table, source), found, finder.thumbnails)
+    serving = hints.with_scribbles(serving, hints.place(drawn, found, table, source, "--scribble"), found)
     kept = _within(found, serving, _range(job, table, source))
     notes += _check_needs(steps, kept, job)
 
@@ -190,9 +195,19 @@ def _preview_info(info: VideoInfo) -> VideoInfo:
     )
 
 
-def _picture_digest(picture: Path) -> str:
-    video.read_picture(picture)
-    return project.file_digest(picture)
+def _digests(given: list[PictureHint], drawn: list[PictureHint], first: Step, source: VideoInfo) -> dict[Path, str]:
+    """What each picture holds, in short; an error for one that cannot be read or holds nothing."""
+    # Scribbles reach a method's pieces as references: see `chain.scribbled`.
+    if drawn and not {"scribble", "reference"} <= first.method.uses:
+        raise MethodError(
+            f"--scribble {drawn[0]}: {first.name} makes nothing of scribbles. Add --method kino, or colour the whole "
+            "still and give it as a --reference."
+        )
+    for hint in given:
+        video.read_picture(hint.picture)
+    for hint in drawn:
+        hints.strokes(hint.picture, source.upright_size)
+    return {hint.picture: project.file_digest(hint.picture) for hint in (*given, *drawn)}
 
 
 def _scan(info: VideoInfo, job: Job, fingerprint: str, report: Report) -> tuple[FrameTable, shots.ShotFinder]:
@@ -279,30 +294,29 @@ def _within(
 
 def _check_needs(steps: tuple[Step, ...], kept: list[tuple[int, Shot, tuple[Serving, ...]]], job: Job) -> list[str]:
     """An error where a shot lacks what a method needs; a note where the method will have to guess."""
-    bare = [str(number) for number, shot, servings in kept if not servings and not shot.colour]
-    if not bare:
-        return []
+    unknown = [str(number) for number, shot, servings in kept if not servings and not shot.colour]
+    without = [str(number) for number, shot, own in kept if all(s.scribble for s in own) and not shot.colour]
     give = f"Colour a still and give it with its frame number: --reference STILL.png@{kept[0][1].start}"
     for step in steps:
-        if "reference" in step.method.needs:
+        if without and "reference" in step.method.needs:
             raise MethodError(
-                f"The method {step.name} needs a reference, and shot {', '.join(bare)} of {job.source.name} has none. "
-                f"{give}"
+                f"The method {step.name} needs a reference, and shot {', '.join(without)} of {job.source.name} has "
+                f"none. {give}"
             )
-    if "reference" in steps[0].method.uses:
-        return [f"shot {', '.join(bare)}: no reference, so {steps[0].name} guesses the colours. {give}"]
+    if unknown and "reference" in steps[0].method.uses:
+        return [f"shot {', '.join(unknown)}: no reference, so {steps[0].name} guesses the colours. {give}"]
     return []
 
 
 def _names(
     film_key: str, pieces: list[Piece], kept: list[tuple[int, Shot, tuple[Serving, ...]]], digests: Mapping[Path, str]
 ) -> list[str]:
-    """A piece depends on the film, its shot's references, and on the piece that hands colours over to it."""
+    """A piece depends on the film, its shot's hints, and on the piece that hands colours over to it."""
     names: list[str] = []
     before = ""
     for piece in pieces:
         _, shot, servings = kept[piece.shot]
-        given = [(digests[s.hint.picture], s.frame) for s in servings]
+        given = [(digests[s.hint.picture], s.frame, s.scribble) for s in servings]
         linked = before if piece.continues or shot.fade else ""
         before = project.digest(film_key, asdict(piece), asdict(shot), given, linked)
         names.append(f"{piece.start:08d}-{before}")

@@ -12,7 +12,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from fractions import Fraction
@@ -22,12 +22,12 @@ from typing import Any, BinaryIO
 from .errors import HintError, ProjectError
 from .types import Shot
 
-VERSION = 1
+VERSION = 2
 PICTURE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".dpx", ".exr"})
 
 
 @dataclass(frozen=True)
-class ReferenceHint:
+class PictureHint:
     """A picture that a person gave, and where it belongs; at most one of frame, seconds and shot is set."""
 
     picture: Path
@@ -53,20 +53,24 @@ class Project:
     fingerprint: str
     method: str
     options: dict[str, str]
-    references: tuple[ReferenceHint, ...] = ()
+    references: tuple[PictureHint, ...] = ()
+    scribbles: tuple[PictureHint, ...] = ()
     shots: tuple[Shot, ...] = ()
     """Empty: found by looking."""
     version: int = VERSION
 
 
 # What turns a project of version n into one of version n + 1, n being the key.
-UPGRADES: dict[int, Any] = {}
+UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {
+    1: lambda data: {**data, "version": 2, "scribbles": []},
+}
 
 
 def save(project: Project, folder: Path) -> None:
     """Writes `project.json` at once or not at all."""
     data = asdict(project)
-    data["references"] = [str(hint) for hint in project.references]
+    for kind in ("references", "scribbles"):
+        data[kind] = [str(hint) for hint in getattr(project, kind)]
     write_atomically(folder / "project.json", json.dumps(data, indent=2).encode())
 
 
@@ -90,7 +94,8 @@ def load(folder: Path) -> Project | None:
         data = UPGRADES[version](data)
         version += 1
     try:
-        data["references"] = tuple(parse_reference(text)[0] for text in data["references"])
+        for kind in ("references", "scribbles"):
+            data[kind] = tuple(parse_reference(text)[0] for text in data[kind])
         data["shots"] = tuple(Shot(**shot) for shot in data["shots"])
         return Project(**data)
     except (TypeError, KeyError) as error:
@@ -242,43 +247,54 @@ def file_digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()[:20]
 
 
-def parse_reference(text: str) -> list[ReferenceHint]:
+def parse_scribble(text: str) -> list[PictureHint]:
+    """`PICTURE@FRAME`, `PICTURE@HH:MM:SS`, or a folder of pictures named by frame number: strokes lie in one frame."""
+    hints = parse_reference(text, "--scribble")
+    if any(hint.frame is None and hint.seconds is None for hint in hints):
+        raise HintError(
+            f"--scribble {text}: strokes belong to the frame that they were drawn on. "
+            "Write its number (strokes.png@120) or a time (strokes.png@00:01:05.5)."
+        )
+    return hints
+
+
+def parse_reference(text: str, option: str = "--reference") -> list[PictureHint]:
     """`PICTURE`, `PICTURE@FRAME`, `PICTURE@HH:MM:SS`, `PICTURE@shot:N`, or a folder of stills named by frame number."""
     name, at, where = text.rpartition("@")
     if not text or (at and not name):
-        raise HintError(f"--reference '{text}' names no picture. Write a file's name: still.png, or still.png@120.")
+        raise HintError(f"{option} '{text}' names no picture. Write a file's name: still.png, or still.png@120.")
     if not at or not re.fullmatch(r"\d+|shot:\d+|(\d+:)?\d+:\d+(\.\d+)?", where):
         if at and not Path(text).exists() and Path(name).exists():
             raise HintError(
-                f"--reference {text}: '{where}' is not a place in the film. "
-                "Write a frame number (@120), a time (@00:01:05.5) or a shot (@shot:3)."
+                f"{option} {text}: '{where}' is not a place in the film. "
+                "Write a frame number (@120), a time (@00:01:05.5) or, of a reference, a shot (@shot:3)."
             )
         path = Path(text)
-        return _stills(path) if path.is_dir() else [ReferenceHint(path)]
+        return _stills(path, option) if path.is_dir() else [PictureHint(path)]
     path = Path(name)
     if path.is_dir():
-        raise HintError(f"--reference {text}: {path} is a folder; its stills are placed by the numbers in their names.")
+        raise HintError(f"{option} {text}: {path} is a folder; its stills are placed by the numbers in their names.")
     if where.isdigit():
-        return [ReferenceHint(path, frame=int(where))]
+        return [PictureHint(path, frame=int(where))]
     if where.startswith("shot:"):
-        return [ReferenceHint(path, shot=int(where[5:]))]
-    return [ReferenceHint(path, seconds=parse_time(where))]
+        return [PictureHint(path, shot=int(where[5:]))]
+    return [PictureHint(path, seconds=parse_time(where))]
 
 
-def _stills(folder: Path) -> list[ReferenceHint]:
+def _stills(folder: Path, option: str) -> list[PictureHint]:
     pictures = sorted(path for path in folder.iterdir() if path.suffix.lower() in PICTURE_SUFFIXES)
     if not pictures:
-        raise HintError(f"--reference {folder}: the folder holds no pictures ({', '.join(sorted(PICTURE_SUFFIXES))}).")
+        raise HintError(f"{option} {folder}: the folder holds no pictures ({', '.join(sorted(PICTURE_SUFFIXES))}).")
     hints = []
     for path in pictures:
         numbers = re.findall(r"\d+", path.stem)
         if not numbers:
             raise HintError(
-                f"--reference {folder}: {path.name} has no frame number in its name. "
+                f"{option} {folder}: {path.name} has no frame number in its name. "
                 "Rename it (000120.png is frame 120), or give it by itself as PICTURE@FRAME."
             )
-        hints.append(ReferenceHint(path, frame=int(numbers[-1])))
-    taken: dict[int | None, ReferenceHint] = {}
+        hints.append(PictureHint(path, frame=int(numbers[-1])))
+    taken: dict[int | None, PictureHint] = {}
     for hint in hints:
         other = taken.setdefault(hint.frame, hint)
         if other is not hint:
@@ -304,6 +320,6 @@ def _clock(seconds: Fraction) -> str:
     return f"{whole // 3600:02d}:{whole // 60 % 60:02d}:{whole % 60:02d}" + (f".{digits}" if digits else "")
 
 
-def settled(hint: ReferenceHint, frame: int) -> ReferenceHint:
+def settled(hint: PictureHint, frame: int) -> PictureHint:
     """The same hint with its place said as a frame."""
     return replace(hint, frame=frame, seconds=None)
