@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from benchmarks import experts
 
 from tests.film import make_film
 from tests.scene import make_scene
@@ -74,3 +75,54 @@ def test_quality_scores_references_above_grey_and_tells_what_colour_is_kept(tmp_
     assert grey + 3 < first and inner <= both and 80 < colour < 120
     looped = printed("quality", "--data", str(tmp_path / "data"), "--loop", "45")
     assert looped[1][0] == "clip" and float(looped[1][2]) > grey
+
+
+def test_experts_compares_them_with_older_ways() -> None:
+    lines = printed("experts", "--scenes", "2", "--size", "96x64")
+    names = ["edges of the eyes", "borders of segments", "Sobel", "Canny", "random"]
+    assert [" ".join(line[:-4]) for line in lines[1:]] == names
+    for line in lines[1:]:
+        precision, recall, found, _ = map(float, line[-4:])
+        assert found == pytest.approx(2 * precision * recall / max(precision + recall, 1e-9), abs=2e-3)
+    floor = float(lines[-1][-2])
+    assert 0 < floor < 0.9 and all(float(line[-2]) > floor for line in lines[3:5]), "Sobel and Canny see something"
+
+
+def test_the_f_measure_of_lines_by_hand() -> None:
+    true = np.zeros((40, 60), bool)
+    true[:, 20] = True
+
+    def of(found: np.ndarray) -> tuple[float, float, float]:
+        return experts.f_measure(experts.counts(found, true, 3.5))
+
+    assert of(true) == of(np.roll(true, 1, 1)) == of(np.roll(true, -3, 1)) == pytest.approx((1, 1, 1))
+    assert of(np.roll(true, 10, 1)) == of(np.zeros_like(true)) == (0, 0, 0)
+    half = true.copy()
+    half[17:] = False
+    # 17 of 40, and the three just below them.
+    assert of(half) == pytest.approx((1, 0.5, 2 / 3))
+    assert of(true | np.roll(true, 10, 1)) == pytest.approx((0.5, 1, 2 / 3))
+    everywhere = of(np.ones_like(true))
+    assert everywhere == pytest.approx((7 / 60, 1, 14 / 67))
+
+
+def test_the_scenes_of_experts_know_their_borders() -> None:
+    lightness, owners = experts.make_scene(np.random.default_rng(3), (96, 128))
+    again, _ = experts.make_scene(np.random.default_rng(3), (96, 128))
+    assert np.array_equal(lightness, again) and lightness.dtype == np.float32
+    assert 5 < len(np.unique(owners)) <= 15 and 0 <= lightness.min() < lightness.max() <= 100
+    two = np.zeros((4, 6), int)
+    two[1:, 3:] = 1
+    assert experts.borders(two).tolist() == [
+        [False, False, False, True, True, True],
+        *3 * [[False, False, True, False, False, False]],
+    ]
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_line_of_experts_is_as_thin_as_it_can_be(turned: bool) -> None:
+    strength = np.tile(0.9 * np.exp(-((np.arange(21) - 8.0) ** 2) / 18), (15, 1))
+    found = experts.thresholds(strength.T if turned else strength)
+    for level, drawn in zip(experts.LEVELS, found, strict=True):
+        columns = (drawn.T if turned else drawn).all(0).nonzero()[0].tolist()
+        assert columns == ([8] if level < 0.9 else []) and drawn.sum() == 15 * len(columns)

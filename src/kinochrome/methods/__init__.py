@@ -15,6 +15,7 @@ from kinochrome.types import Method
 METHODS: dict[str, str] = {
     "flow": "carries the colours of references along the motion; no network, no weights",
     "kino": "a trained network that takes any mix of hints, or none; young, and slower than flow",
+    "bistnet": "BiSTNet 2022: two references, matched and carried both ways, drawn coarse to fine",
 }
 
 DEFAULT = "flow"

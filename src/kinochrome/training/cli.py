@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def train(
-    recipe: Annotated[str, typer.Argument(help="A .toml file, or the name of a recipe that comes along: kino.")],
+    recipe: Annotated[str, typer.Argument(help="A .toml file, or one that comes along: kino, bistnet-small …")],
     data: Annotated[
         list[Path], typer.Option(help="Folder, film or tar of photographs, all in true colour. May be repeated.")
     ],
