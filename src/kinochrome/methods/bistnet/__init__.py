@@ -193,11 +193,11 @@ class Bistnet:
         """The colours of a frame; a side that is silent is spoken for by the other."""
         ahead, behind = forward or backward, backward or forward
         assert ahead is not None and behind is not None
-        look, _ = self._look(film, index) if known is None or known.confidence.min() < 1 else (None, None)
-        film.seen.pop(film.number(index), None)
-        if known is not None and look is None:
+        if known is not None and known.confidence.min() == 1:
+            film.seen.pop(film.number(index), None)
             return known
-        assert look is not None
+        look, _ = self._look(film, index)
+        film.seen.pop(film.number(index))
         since, until = index - ahead.source.frame, len(film) - 1 - index - behind.source.frame
         time = since / max(1, since + until) if forward and backward else 0.5
         fused, told = self.network.fuse(ahead.side, behind.side, torch.tensor([time], device=self.device))
