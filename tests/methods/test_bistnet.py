@@ -14,8 +14,9 @@ from kinochrome.errors import MethodError, WeightsError
 from kinochrome.methods.bistnet import SHIPPED, experts, network
 from kinochrome.methods.bistnet.experts import Eyes, Look, PublicEyes
 from kinochrome.methods.bistnet.network import Known, Network, Places, Said, Shape, Side
-from kinochrome.types import Clip, Painted
+from kinochrome.types import Clip
 from tests.methods.test_flow import assert_same, away_and_back, error, in_pieces, reference, scene
+from tests.methods.test_kino import drain, grey
 
 TINY = Shape(levels=(8, 8, 8, 8), match=8, gate=8, drawing=(8, 8), classes=3)
 PAPER = Shape(
@@ -33,19 +34,6 @@ PAPER = Shape(
 @pytest.fixture(scope="module")
 def method():
     return methods.load("bistnet")(methods.parse_options("bistnet", {}), "cpu")
-
-
-def drain(method, clip: Clip) -> tuple[list[Painted], dict[str, Tensor] | None]:
-    generator, said = method.colorize(clip), []
-    while True:
-        try:
-            said.append(next(generator))
-        except StopIteration as end:
-            return said, end.value
-
-
-def grey(ab: Tensor) -> float:
-    return float(ab.norm(dim=1).mean())
 
 
 def random(*shape: int) -> Tensor:

@@ -18,7 +18,7 @@ from kinochrome import color, flow, weights
 from kinochrome.errors import TrainingError
 from kinochrome.methods.bistnet import Bistnet, BistnetOptions
 from kinochrome.methods.bistnet.experts import Eyes, Look, PublicEyes, frames_of
-from kinochrome.methods.bistnet.network import STRIDE, Known, Network, Said, Shape, Side
+from kinochrome.methods.bistnet.network import COLOUR, STRIDE, Known, Network, Said, Shape, Side
 from kinochrome.types import Method
 
 from .critic import Critic, seen
@@ -47,8 +47,6 @@ LOSSES = frozenset(
 coarser levels, of what is carried and of what is matched, and what the experts of the small variant are taught."""
 TAUGHT = frozenset({"segments", "edges"})
 """Those that only experts of one's own need."""
-UNIT = 128.0
-"""What ab is measured in, as in Deep Exemplar."""
 CONTENT = ("relu3_2", "relu4_2", "relu5_2")
 """Layers that the contextual loss compares, counted 2, 4 and 8; the last is the perceptual loss's."""
 
@@ -116,14 +114,14 @@ class Task:
 
     def _losses(self, batch: dict[str, Any], answered: Answered) -> dict[str, Tensor]:
         """Every term that has a weight."""
-        true, ab, light = answered.true / UNIT, answered.levels[-1] / UNIT, answered.light
+        true, ab, light = answered.true / COLOUR, answered.levels[-1] / COLOUR, answered.light
         wanted = {name for name, weight in self.recipe.loss.items() if weight}
         found = {"colour": l1(ab, true)}
         if "hard" in wanted:
             found["hard"] = hard_examples(ab, true)
         if "edge" in wanted:
             # Of the coloured picture, against the grey one: both in R'G'B' 0..1.
-            coloured = color.rgb_from_lab(torch.cat([light, ab * UNIT], 1))
+            coloured = color.rgb_from_lab(torch.cat([light, ab * COLOUR], 1))
             found["edge"] = edge(coloured, color.rgb_from_lab(F.pad(light, (0, 0, 0, 0, 0, 2)))[:, :1])
         if "smooth" in wanted:
             found["smooth"] = guided_smoothness(ab, light)
@@ -135,7 +133,7 @@ class Task:
             ("matched", answered.matched),
         ):
             if name in wanted and parts:
-                found[name] = torch.stack([l1(part / UNIT, _small(true, part)) for part in parts]).mean()
+                found[name] = torch.stack([l1(part / COLOUR, _small(true, part)) for part in parts]).mean()
         return found | self._seen_losses(answered, wanted)
 
     def _seen_losses(self, answered: Answered, wanted: set[str]) -> dict[str, Tensor]:
@@ -264,7 +262,7 @@ class Answered:
 
     def change(self, batch: dict[str, Any]) -> Tensor:
         """How much colours change along the motion, but for how much the true ones do."""
-        error = ((self.levels[-1] - self.true) / UNIT).unflatten(0, (self.count, -1))
+        error = ((self.levels[-1] - self.true) / COLOUR).unflatten(0, (self.count, -1))
         steps = batch["ahead_step"]
         changes = [
             temporal_consistency(error[n], error[n - 1], steps[:, self.first + n - 1]) for n in range(1, self.count)

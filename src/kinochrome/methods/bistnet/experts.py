@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from kinochrome import weights
+from kinochrome.nets.block import Block
 from kinochrome.nets.deeplab import DeepLab
 from kinochrome.nets.evidence import enlarged
 from kinochrome.nets.hed import Hed
@@ -43,19 +43,6 @@ class Look:
         """The same look with every tensor changed alike."""
         levels = tuple(change(level) for level in self.levels)
         return Look(change(self.lightness), levels, change(self.segments), change(self.edges))
-
-
-class Block(nn.Module):
-    """Two convolutions around a residual."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.norm = nn.GroupNorm(8, width)
-        self.first, self.second = (nn.Conv2d(width, width, 3, padding=1) for _ in range(2))
-        nn.init.zeros_(self.second.weight)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x + self.second(F.relu(self.first(self.norm(x))))
 
 
 class Eyes(nn.Module):

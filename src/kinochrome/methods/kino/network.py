@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from kinochrome.nets.block import Block
 from kinochrome.nets.evidence import added, agreement, enlarged, halved
 from kinochrome.nets.warp import warp
 
@@ -87,20 +88,6 @@ class Candidate:
     evidence: Tensor
     """(B, 4, H, W): difference of lightness, around the pixel, beyond one pixel's shift; likeness of what is
     recalled, or how much older the other sweep is."""
-
-
-class Block(nn.Module):
-    """Two convolutions around a residual."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.norm = nn.GroupNorm(8, width)
-        self.first = nn.Conv2d(width, width, 3, padding=1)
-        self.second = nn.Conv2d(width, width, 3, padding=1)
-        nn.init.zeros_(self.second.weight)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x + self.second(F.relu(self.first(self.norm(x))))
 
 
 class Glance(nn.Module):
