@@ -24,7 +24,7 @@ from kinochrome import cli, video
 from kinochrome.describe import options_of
 from kinochrome.evaluation import published
 from kinochrome.evaluation.data_sets import DATA_SETS
-from kinochrome.methods import METHODS, bistnet, load
+from kinochrome.methods import METHODS, bistnet, load, lstvc
 from kinochrome.methods.kino.network import Shape
 from kinochrome.training import losses
 from kinochrome.training.degrade import Wear
@@ -37,7 +37,8 @@ PAGE = ROOT / "docs" / "cli.md"
 PUBLISHED = ROOT / "docs" / "published.md"
 README = ROOT / "README.md"
 TRAINING = ROOT / "docs" / "training.md"
-BISTNET = ROOT / "docs" / "methods" / "bistnet.md"
+NETWORKS = {"bistnet": bistnet.network.Shape, "lstvc": lstvc.network.Shape}
+"""What the recipes of these methods say of their networks stands on their own pages."""
 
 NOT_RUN = {
     "evaluate": "it needs films in true colour, and some metrics need weights",
@@ -92,7 +93,8 @@ With `--json`, `colorize` prints one JSON object a line on standard output (on s
 
 The `report` function that `kinochrome.colorize` takes is called with more and finer events: `scan` (`frame`),
 `plan` (`frames`, `shots`, `pieces`, `notes`), `piece` (`shot`, `start`, `stop`), `resumed`, `coloured` and `rendered`
-(`frames`, how many more), `tune` (`shot`, `step`, `steps`), `backward` (`start`, `stop`: a later reference's colours
+(`frames`, how many more), `tune` (`shot`, `step`, `steps`), `automatic` (`shot`, `frame`,
+`method`: a reference is there that nobody gave), `backward` (`start`, `stop`: a later reference's colours
 are brought back) and `join` (`target`).
 
 ## From Python
@@ -273,9 +275,14 @@ def with_recipe(training: str) -> str:
     return _filled(training, {name: f"\n{table}\n" for name, table in filled.items()})
 
 
-def with_network(page: str) -> str:
-    """BiSTNet's page with the table of its network as the code has it."""
-    return _filled(page, {"bistnet": f"\n{_fields_table(bistnet.network.Shape)}\n"})
+def page_of(method: str) -> Path:
+    """Where a method is described."""
+    return ROOT / "docs" / "methods" / f"{method}.md"
+
+
+def with_network(method: str) -> str:
+    """A method's page with the table of its network as the code has it."""
+    return _filled(page_of(method).read_text(encoding="utf-8"), {method: f"\n{_fields_table(NETWORKS[method])}\n"})
 
 
 def _fields_table(kind: type) -> str:
@@ -313,7 +320,7 @@ def write() -> None:
     """All files, where they have changed."""
     for path, text in (
         (TRAINING, with_recipe(TRAINING.read_text(encoding="utf-8"))),
-        (BISTNET, with_network(BISTNET.read_text(encoding="utf-8"))),
+        *((page_of(method), with_network(method)) for method in NETWORKS),
         (PAGE, page()),
         (PUBLISHED, published_page()),
         (README, with_tables(README.read_text(encoding="utf-8"))),

@@ -5,12 +5,20 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 import pytest
-from benchmarks import experts
+import torch
+from benchmarks import blocks, experts
 
+from kinochrome import weights
+from kinochrome.evaluation import footage
+from kinochrome.evaluation.evaluate import Job, evaluate
+from kinochrome.methods.lstvc import Lstvc, LstvcOptions
+from kinochrome.methods.lstvc.network import Network, Shape
+from kinochrome.types import Clip
 from tests.film import make_film
 from tests.scene import make_scene
 
@@ -24,6 +32,15 @@ def printed(name: str, *options: str) -> list[list[str]]:
     done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=300)
     assert not done.returncode, done.stderr
     return [line.split() for line in done.stdout.splitlines()]
+
+
+def make_clip(folder: Path, frames: int) -> None:
+    """True colour frames of a drawn scene."""
+    folder.mkdir(parents=True)
+    scene = make_scene(folder.with_suffix(".mkv"), (frames,))
+    for frame in range(frames):
+        scene.still(folder, frame).rename(folder / f"{frame:05d}.png")
+    scene.film.unlink()
 
 
 def test_speed_compares_the_main_path_with_coding_alone() -> None:
@@ -65,16 +82,74 @@ def test_footage_tells_flicker_and_bleeding_from_steady_colours(tmp_path: Path) 
 
 
 def test_quality_scores_references_above_grey_and_tells_what_colour_is_kept(tmp_path: Path) -> None:
-    scene = make_scene(tmp_path / "film.mkv", (6,))
-    (tmp_path / "data" / "clip").mkdir(parents=True)
-    for frame in range(6):
-        scene.still(tmp_path, frame).rename(tmp_path / "data" / "clip" / f"{frame:05d}.png")
+    make_clip(tmp_path / "data" / "clip", 6)
     words = printed("quality", "--data", str(tmp_path / "data"))
     assert [line[0] for line in words] == ["clip", "clip", "mean"]
     grey, _, first, inner, both, _, _, colour = (float(word) for word in words[1][1:])
     assert grey + 3 < first and inner <= both and 80 < colour < 120
     looped = printed("quality", "--data", str(tmp_path / "data"), "--loop", "45")
     assert looped[1][0] == "clip" and float(looped[1][2]) > grey
+
+
+def untrained(file: Path) -> str:
+    """Weights by chance of a tiny lstvc."""
+    shape = Shape(levels=(8, 8, 8, 8), high=12, token=12, feed=16, joined=12, head=8, blocks=1, drawing=(8, 8, 8))
+    torch.manual_seed(0)
+    network = Network(shape)
+    weights.write(file, network.state_dict(), weights.Header("lstvc", asdict(shape), "none", "untrained", "none"))
+    return str(file)
+
+
+def test_blocks_tells_figures_as_evaluate_does_and_how_colours_change(tmp_path: Path) -> None:
+    make_clip(tmp_path / "data" / "clip", 8)
+    file = untrained(tmp_path / "untrained.safetensors")
+    [clip] = footage.find(tmp_path / "data")
+    method = Lstvc(LstvcOptions(weights=file))
+    found = blocks.measure(clip, method, 2, 7)
+    assert list(found) == ["1", "2", "3 linked", "3 alone", "truth"]
+
+    film = blocks.film_of(clip, 7, method)
+
+    def colours(**options: int) -> list[torch.Tensor]:
+        way = Lstvc(LstvcOptions(weights=file, **options))
+        return [one.ab for one in way.colorize(Clip(0, 0, film.lightness, (film.reference,)))][1:]
+
+    single = torch.stack(colours(block=1))
+    for row, options in {"1": {"block": 1}, "2": {"block": 2}, "3 linked": {}, "3 alone": {"linkage": False}}.items():
+        change = float((torch.stack(colours(**options)) - single).abs().mean())
+        assert found[row]["change"] == pytest.approx(change, rel=1e-3, abs=1e-7) and found[row]["ms"] > 0
+        assert (change > 1e-4) == (row != "1"), "an untrained network heeds its neighbours, too"
+
+    (tmp_path / "data" / "clip" / "00007.png").unlink()
+    measured = ("psnr", "cdc", "colorfulness", "warp_error", "fade")
+    for linkage, row in (("true", "3 linked"), ("false", "3 alone")):
+        options = {"lstvc.weights": file, "lstvc.linkage": linkage}
+        job = Job(tmp_path / "data", tmp_path / linkage, "first-frame", ("lstvc",), metrics=measured, options=options)
+        means = evaluate(job).means
+        assert {name: found[row][name] for name in measured} == pytest.approx(means["lstvc"], rel=1e-6)
+        assert found["truth"] == pytest.approx({name: means["truth"][name] for name in measured[1:4]})
+
+
+def test_blocks_prints_the_means_of_clips(tmp_path: Path) -> None:
+    file = untrained(tmp_path / "untrained.safetensors")
+    for name, frames in (("long", 8), ("short", 3), ("other", 2)):
+        make_clip(tmp_path / "data" / name, frames)
+    options = "--data", str(tmp_path / "data"), "--clip", "long", "--clip", "short", "--frames", "6"
+    lines = printed("blocks", *options, "--weights", file, "--most", "1", "--device", "cpu")
+    assert [line[:-7] for line in lines[1:]] == [["1"], [], ["3", "linked"], ["3", "alone"], ["truth"]]
+    rows = {" ".join(line[:-7]): line[-7:] for line in lines[1:]}
+    assert rows["1"][-1] == "0.000" and rows["truth"][0] == rows["truth"][-1] == "-"
+
+    method = Lstvc(LstvcOptions(weights=file))
+    clips = footage.find(tmp_path / "data", ("long", "short"))
+    found = [blocks.measure(clip, method, 1, 6) for clip in clips]
+    for row in ("1", "3 linked", "3 alone"):
+        psnr, fade = (np.mean([one[row][name] for one in found]) for name in ("psnr", "fade"))
+        assert float(rows[row][0]) == pytest.approx(psnr, abs=0.02)
+        assert float(rows[row][4]) == pytest.approx(fade, abs=0.05 + 1e-3 * abs(fade))
+        # Three frames are too few for this one.
+        assert found[1][row]["cdc"] is None
+        assert float(rows[row][1]) == pytest.approx(1000 * found[0][row]["cdc"], abs=0.02)
 
 
 def test_experts_compares_them_with_older_ways() -> None:

@@ -250,8 +250,9 @@ def test_what_is_written_from_the_code_is_fresh(monkeypatch: pytest.MonkeyPatch)
     stale = "is older than the code; run `python docs/generate.py`"
     assert generate.PAGE.read_text(encoding="utf-8") == generate.page(), f"docs/cli.md {stale}"
     assert generate.PUBLISHED.read_text(encoding="utf-8") == generate.published_page(), f"docs/published.md {stale}"
-    bistnet = generate.BISTNET.read_text(encoding="utf-8")
-    assert bistnet == generate.with_network(bistnet), f"docs/methods/bistnet.md {stale}"
+    for method in generate.NETWORKS:
+        written = generate.page_of(method).read_text(encoding="utf-8")
+        assert written == generate.with_network(method), f"docs/methods/{method}.md {stale}"
     readme = generate.README.read_text(encoding="utf-8")
     assert readme == generate.with_tables(readme), f"README.md {stale}"
     assert "| `web` |" in readme and "[`flow`](docs/methods/flow.md)" in readme

@@ -37,6 +37,7 @@ def colorize(
         raise MethodError(f"colorize() knows no setting '{sorted(unknown)[0]}'. It knows: {known}.")
     for name in ("shots", "project", "confidence"):
         settings[name] = Path(settings[name]) if settings.get(name) else None
+    settings["auto_reference"] = str(settings.get("auto_reference") or "")
     for name in ("start", "stop"):
         settings[name] = _seconds(settings.get(name), name)
     job = Job(Path(source), Path(target), references=_texts(references), scribbles=_texts(scribbles), **settings)

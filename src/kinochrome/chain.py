@@ -13,7 +13,7 @@ from . import clips, methods
 from .clips import Piece
 from .errors import MethodError
 from .segments import Carried, Handover
-from .types import Clip, Method, Painted, Reference, Shot, Tunable, VideoInfo
+from .types import Clip, Method, Onward, Painted, Reference, Shot, Tunable, VideoInfo
 
 Size = tuple[int, int]
 
@@ -139,6 +139,12 @@ def scribbled(step: Step, clip: Clip) -> Reference:
     return Reference(clip.lightness[0], painted[0].ab, painted[0].confidence, clip.start)
 
 
+def ways_back(steps: Sequence[Step], references: Sequence[Reference]) -> list[int]:
+    """Frames where a way back can begin (`clips.backward_starts`); none where nobody listens to later pieces."""
+    listens = any(not isinstance(step.method, Onward) for step in steps)
+    return clips.backward_starts(references) if listens else []
+
+
 class Kept(Protocol):
     """Where brought-back colours are kept by the number of the piece that they end; a dict is one."""
 
@@ -156,7 +162,7 @@ def bring_back(
 ) -> Handover | None:
     """What the pieces after this one, run backward from a later reference, say of its last frame.
 
-    None where no reference lies later in the same shot; `starts` are `clips.backward_starts` of its references.
+    None where no reference lies later in the same shot; `starts` are `ways_back` of its references.
     `run_piece` colours a piece given what follows it.
     """
     piece = pieces[number]
@@ -188,7 +194,7 @@ def colour_shot(
     `lightness(size, first, last)` gives (T, 1, h, w); `references(size)` all of the shot's.
     """
     pieces = clips.split([shot], min(longest, *(step.method.longest for step in steps)))
-    starts = clips.backward_starts(references(steps[0].size))
+    starts = ways_back(steps, references(steps[0].size))
 
     def run_piece(piece: Piece, before: Handover | None, after: Handover | None) -> Outcome:
         def clip(size: Size) -> Clip:

@@ -69,6 +69,9 @@ A_REFERENCE = (
     "A coloured picture: PICTURE@FRAME (from 0), PICTURE@HH:MM:SS or PICTURE@shot:N says where; "
     "PICTURE alone is any picture of the same things; a folder holds stills named by frame number."
 )
+AN_AUTO_REFERENCE = (
+    "A METHOD that needs no hint, or a .toml of one: it colours a frame of each shot that has no reference."
+)
 A_SCRIBBLE = (
     "A still with strokes of colour on it, PICTURE@FRAME or PICTURE@HH:MM:SS, or a folder of such; for the method kino."
 )
@@ -83,6 +86,7 @@ def colorize(
     ] = DEFAULT,
     reference: Annotated[list[str] | None, typer.Option(help=A_REFERENCE)] = None,
     scribble: Annotated[list[str] | None, typer.Option(help=A_SCRIBBLE)] = None,
+    auto_reference: Annotated[str | None, typer.Option(metavar="METHOD", help=AN_AUTO_REFERENCE)] = None,
     shots: Annotated[Path | None, typer.Option(help="CSV or EDL of `kinochrome shots`, edited by hand.")] = None,
     project: Annotated[
         Path | None, typer.Option(help="Keep the work here. \\[TARGET.kinochrome, then removed]")
@@ -131,6 +135,7 @@ def colorize(
             target,
             references=reference or [],
             scribbles=scribble or [],
+            auto_reference=auto_reference,
             report=progress.report,
             method=method,
             shots=shots,
@@ -168,7 +173,8 @@ def shots(
     """
     from .shots import shots_csv, write_shots
 
-    info, table, finder = _looked_at(source, deinterlace)
+    info = _probed(source, deinterlace)
+    table, finder = _looked_at(info)
     found = finder.shots()
     if out:
         write_shots(found, table, info, out)
@@ -177,14 +183,19 @@ def shots(
         print(shots_csv(found, table, info), end="")
 
 
-def _looked_at(source: Path, deinterlace: bool) -> tuple[Any, Any, Any]:
-    """The film's info, where its frames lie, and what the shot finder saw, from one pass with a progress line."""
+def _probed(source: Path, deinterlace: bool) -> Any:
     from . import places, video
+
+    places.check_named("source", source)
+    return video.probe(source, deinterlace=deinterlace)
+
+
+def _looked_at(info: Any) -> tuple[Any, Any]:
+    """Where a film's frames lie, and what the shot finder saw, from one pass with a progress line."""
+    from . import video
     from .progress import Progress
     from .shots import ShotFinder
 
-    places.check_named("source", source)
-    info = video.probe(source, deinterlace=deinterlace)
     finder = ShotFinder(info)
     with Progress(console) as progress:
 
@@ -192,14 +203,27 @@ def _looked_at(source: Path, deinterlace: bool) -> tuple[Any, Any, Any]:
             finder.see(frame)
             progress.report("scan", {"frame": frame.index + 1})
 
-        return info, video.scan(info, see), finder
+        return video.scan(info, see), finder
 
 
 @app.command(rich_help_panel="Colour")
 def stills(
     source: Annotated[Path, typer.Argument(help="A film or a folder of pictures.")],
     folder: Annotated[Path, typer.Argument(help="The pictures go here, named by frame number.")],
-    frames: Annotated[list[int] | None, typer.Argument(help="These frames. \\[the middle one of each shot]")] = None,
+    frames: Annotated[
+        list[int] | None, typer.Argument(help="These frames. \\[the middle one of each shot; with --colour its best]")
+    ] = None,
+    colour: Annotated[
+        str | None,
+        typer.Option(metavar="METHOD", help="Colour them, by a method that needs no hint, or a .toml of one."),
+    ] = None,
+    proposals: Annotated[
+        int, typer.Option(metavar="COUNT", help="So many guesses a still, to choose from, in FOLDER/proposals.")
+    ] = 0,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", help="METHOD.OPTION=VALUE of the one that colours.")
+    ] = None,
     deinterlace: Annotated[bool, typer.Option("--deinterlace", help="For interlaced sources.")] = False,
 ) -> None:
     """Saves frames as pictures, to be coloured in any paint program and given back as references.
@@ -208,12 +232,25 @@ def stills(
         kinochrome stills film.mp4 stills
         kinochrome stills film.mp4 stills 0 12
         kinochrome colorize film.mp4 colour.mp4 --reference stills/
+    Coloured by a method that needs no hint, to be looked at and corrected:
+        kinochrome stills film.mp4 guesses --colour kino
     """
+    from . import proposals as automatic
     from . import sheet
 
-    info, table, finder = _looked_at(source, deinterlace)
-    chosen = frames or [(shot.start + shot.stop) // 2 for shot in finder.shots()]
-    for path in sheet.stills(info, table, chosen, folder):
+    if (proposals or set_) and not colour:
+        raise MethodError("--proposals and --set say how stills are coloured. Say by what, too: --colour kino")
+    info = _probed(source, deinterlace)
+    wanted = automatic.Wanted(colour or "", _pairs(set_ or [], "--set"), device, option="--colour")
+    painters = automatic.painters(wanted, info, proposals) if colour else []
+    table, finder = _looked_at(info)
+    if painters:
+        film = automatic.Film(info, table, finder.thumbnails)
+        written = automatic.write(painters, film, frames or automatic.best_frames(film, finder.shots()), folder)
+    else:
+        chosen = frames or [(shot.start + shot.stop) // 2 for shot in finder.shots()]
+        written = sheet.stills(info, table, chosen, folder)
+    for path in written:
         print(path)
 
 

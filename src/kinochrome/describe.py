@@ -28,7 +28,7 @@ def options_of(kind: type) -> list[Option]:
     texts = _field_docstrings(kind)
     hints = get_type_hints(kind)
     return [
-        Option(field.name, field.default, _values(hints[field.name]), texts.get(field.name, ""))
+        Option(field.name, _default(field), _values(hints[field.name]), texts.get(field.name, ""))
         for field in dataclasses.fields(kind)
     ]
 
@@ -67,3 +67,8 @@ def _field_docstrings(kind: type) -> dict[str, str]:
             if isinstance(before, ast.AnnAssign) and isinstance(before.target, ast.Name) and isinstance(said, str):
                 texts[before.target.id] = inspect.cleandoc(said)
     return texts
+
+
+def _default(field: dataclasses.Field[Any]) -> Any:
+    """What a field is where nothing is said; MISSING where something must be."""
+    return field.default if field.default_factory is dataclasses.MISSING else field.default_factory()

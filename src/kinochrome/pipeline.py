@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 import torch
 
-from . import chain, clips, color, hints, project, segments, sheet, video
+from . import chain, clips, color, hints, project, proposals, segments, sheet, video
 from .chain import Step
 from .clips import Piece
 from .places import workplace
@@ -65,7 +65,8 @@ def colorize(job: Job, report: Report = lambda event, data: None) -> Summary:
     """Colours a film. Whatever ends it early, the finished pieces stay and the next run goes on from them."""
     started = time.monotonic()
     check_words(job)
-    with workplace(job) as job, _one_thread():
+    # Outside a project of its own, what a run needs goes when the film stands.
+    with workplace(job) as job, proposals.swept(job.folder, keep=job.project is not None), _one_thread():
         plan = prepare(job, report)
         resumed = _colour_and_render(plan, report)
         report("join", {"target": str(job.target)})
@@ -285,7 +286,7 @@ def _bring_back(plan: Plan, number: int, shelf: Shelf, report: Report) -> Handov
         report("backward", {"start": piece.first, "stop": piece.last})
         return _run_chain(plan, piece, shelf, None, after, lambda event, data: None)[0]
 
-    starts = clips.backward_starts(shelf.known(plan.pieces[number].shot, plan.steps[0].size))
+    starts = chain.ways_back(plan.steps, shelf.known(plan.pieces[number].shot, plan.steps[0].size))
     kept = segments.Kept(lambda one: plan.path(one, ".following.safetensors"))
     return chain.bring_back(plan.pieces, number, starts, run_piece, kept)
 

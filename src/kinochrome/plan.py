@@ -19,7 +19,7 @@ from zipfile import BadZipFile
 import numpy as np
 import torch
 
-from . import chain, clips, hints, project, shots, video
+from . import chain, clips, hints, project, proposals, shots, video
 from .chain import Step
 from .clips import Piece
 from .errors import MethodError, VideoError
@@ -33,6 +33,12 @@ Report = Callable[[str, dict[str, Any]], None]
 
 PREVIEW_HEIGHT = 240
 
+SAME_VIEW = 0.9
+"""From this likeness a shot without a hint borrows a reference even where it could have one made."""
+
+Served = tuple[int, Shot, tuple[Serving, ...]]
+"""A shot's number, the part of it that is coloured, and what serves it."""
+
 
 @dataclass(frozen=True)
 class Job:
@@ -43,6 +49,8 @@ class Job:
     method: str = DEFAULT
     references: tuple[str, ...] = ()
     scribbles: tuple[str, ...] = ()
+    auto_reference: str = ""
+    """The method that colours a frame of each shot for which no reference was given; or a `.toml` file of one."""
     shots: Path | None = None
     project: Path | None = None
     fresh: bool = False
@@ -143,7 +151,9 @@ def prepare(job: Job, report: Report) -> Plan:
     encoding = video.encoding_for(job.target, info, job.preset, dict(job.encoder))
     video.check_streams(source, encoding)
     confidence = video.encoding_for(job.confidence, info) if job.confidence else None
-    steps = chain.load(job.method, job.options, job.device, info, job.height)
+    own, painters = proposals.options_for(job.auto_reference, job.method, job.options)
+    steps = chain.load(job.method, own, job.device, info, job.height)
+    painter = _painter(job, painters, steps, source) if job.auto_reference else None
     if job.tune and not any(isinstance(step.method, Tunable) for step in steps):
         raise MethodError(f"--tune {job.tune}: {job.method} has nothing to tune. Use --method kino, or leave it out.")
     given = [hint for text in job.references for hint in project.parse_reference(text)]
@@ -169,6 +179,10 @@ def prepare(job: Job, report: Report) -> Plan:
     serving = hints.assign(hints.place(given, found, table, source), found, finder.thumbnails)
     serving = hints.with_scribbles(serving, hints.place(drawn, found, table, source, "--scribble"), found)
     kept = _within(found, serving, _range(job, table, source))
+    if painter:
+        film = proposals.Film(source, table, finder.thumbnails)
+        kept = _with_automatic(kept, found, _maker(painter, film, job, folder_project.fingerprint), report)
+        digests |= _picture_digests(kept)
     notes += _check_needs(steps, kept, job)
 
     cut = [shot for _, shot, _ in kept]
@@ -208,6 +222,51 @@ def _digests(given: list[PictureHint], drawn: list[PictureHint], first: Step, so
     for hint in drawn:
         hints.strokes(hint.picture, source.upright_size)
     return {hint.picture: project.file_digest(hint.picture) for hint in (*given, *drawn)}
+
+
+def _painter(job: Job, options: Mapping[str, str], steps: tuple[Step, ...], source: VideoInfo) -> proposals.Painter:
+    """Who makes the references that nobody gave. The film's own size counts, so a preview shows the same pictures."""
+    if not any("reference" in step.method.uses for step in steps):
+        raise MethodError(
+            f"--auto-reference {job.auto_reference}: {job.method} makes nothing of references. Add --method {DEFAULT}, "
+            "or leave --auto-reference out."
+        )
+    return proposals.load(proposals.Wanted(job.auto_reference, options, job.device, job.height), source)
+
+
+def _maker(painter: proposals.Painter, film: proposals.Film, job: Job, fingerprint: str) -> proposals.Maker:
+    album = proposals.Album(job.folder)
+    if job.fresh:
+        album.clear()
+    painter_key = project.digest(painter.name, painter.step.size, _options_key(painter.step.options), _versions())
+    return proposals.Maker(painter, film, album, project.digest(fingerprint, film.info.deinterlace), painter_key)
+
+
+def _with_automatic(kept: list[Served], found: list[Shot], maker: proposals.Maker, report: Report) -> list[Served]:
+    """The same, and a picture of its own for each grey shot that has no hint."""
+    result = []
+    for number, shot, servings in kept:
+        if not shot.colour and not any(_is_hint(serving, shot, maker.film.thumbnails) for serving in servings):
+            picture, frame = maker.reference(number, proposals.clear_span(found, number - 1, shot))
+            report("automatic", {"shot": number, "frame": frame, "method": maker.painter.name})
+            why = f"coloured by {maker.painter.name}"
+            servings = (Serving(PictureHint(picture, frame=frame), frame, why),)
+        result.append((number, shot, servings))
+    return result
+
+
+def _is_hint(serving: Serving, shot: Shot, thumbnails: np.ndarray) -> bool:
+    """It was given for this shot, or shows the very same view: what a person chose goes before a guess."""
+    lender = serving.hint.frame
+    if serving.frame is not None or lender is None:
+        return True
+    middle = (shot.start + shot.stop) // 2
+    return shots.most_alike(thumbnails[middle], thumbnails[lender : lender + 1])[1] >= SAME_VIEW
+
+
+def _picture_digests(kept: list[Served]) -> dict[Path, str]:
+    pictures = {serving.hint.picture for _, _, servings in kept for serving in servings}
+    return {picture: project.file_digest(picture) for picture in pictures}
 
 
 def _scan(info: VideoInfo, job: Job, fingerprint: str, report: Report) -> tuple[FrameTable, shots.ShotFinder]:
@@ -278,11 +337,9 @@ def _range(job: Job, table: FrameTable, info: VideoInfo) -> tuple[int, int]:
     return start, stop
 
 
-def _within(
-    found: list[Shot], serving: list[list[Serving]], span: tuple[int, int]
-) -> list[tuple[int, Shot, tuple[Serving, ...]]]:
-    """(number, shot, references) of what lies within the range, cut to it."""
-    kept: list[tuple[int, Shot, tuple[Serving, ...]]] = []
+def _within(found: list[Shot], serving: list[list[Serving]], span: tuple[int, int]) -> list[Served]:
+    """What lies within the range, cut to it."""
+    kept: list[Served] = []
     for number, (shot, servings) in enumerate(zip(found, serving, strict=True), 1):
         start, stop = max(shot.start, span[0]), min(shot.stop, span[1])
         if start < stop:
@@ -292,7 +349,7 @@ def _within(
     return [(n, s, v) for (n, _, v), s in zip(kept, clips.without_bad_fades([s for _, s, _ in kept]), strict=True)]
 
 
-def _check_needs(steps: tuple[Step, ...], kept: list[tuple[int, Shot, tuple[Serving, ...]]], job: Job) -> list[str]:
+def _check_needs(steps: tuple[Step, ...], kept: list[Served], job: Job) -> list[str]:
     """An error where a shot lacks what a method needs; a note where the method will have to guess."""
     unknown = [str(number) for number, shot, servings in kept if not servings and not shot.colour]
     without = [str(number) for number, shot, own in kept if all(s.scribble for s in own) and not shot.colour]
@@ -301,16 +358,14 @@ def _check_needs(steps: tuple[Step, ...], kept: list[tuple[int, Shot, tuple[Serv
         if without and "reference" in step.method.needs:
             raise MethodError(
                 f"The method {step.name} needs a reference, and shot {', '.join(without)} of {job.source.name} has "
-                f"none. {give}"
+                f"none. {give}, or have one made: --auto-reference kino"
             )
     if unknown and "reference" in steps[0].method.uses:
         return [f"shot {', '.join(unknown)}: no reference, so {steps[0].name} guesses the colours. {give}"]
     return []
 
 
-def _names(
-    film_key: str, pieces: list[Piece], kept: list[tuple[int, Shot, tuple[Serving, ...]]], digests: Mapping[Path, str]
-) -> list[str]:
+def _names(film_key: str, pieces: list[Piece], kept: list[Served], digests: Mapping[Path, str]) -> list[str]:
     """A piece depends on the film, its shot's hints, and on the piece that hands colours over to it."""
     names: list[str] = []
     before = ""

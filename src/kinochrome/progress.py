@@ -57,6 +57,8 @@ class Progress:
             for note in data["notes"]:
                 self._say("note", {"text": note})
             self._say("plan", {key: data[key] for key in ("frames", "shots", "pieces")})
+        elif event == "automatic":
+            self._json("automatic", data)
         elif event == "piece":
             self.shot = data["shot"]
         elif event in ("coloured", "rendered", "resumed"):
@@ -73,6 +75,10 @@ class Progress:
         if event == "scan":
             self.bars.update(self.task, description="looking", text=f"{data['frame']} frames")
             self._json("scan", data)
+            return
+        if event == "automatic":
+            text = f"shot {data['shot']}, frame {data['frame']}"
+            self.bars.update(self.task, description="making references", text=text)
             return
         if event == "tune":
             text = f"shot {data['shot']} of {self.shots}, step {data['step']} of {data['steps']}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,19 +23,39 @@ CHROMA_STEPS = {"420": (2, 2), "422": (1, 2), "444": (1, 1)}
 PAPER, INK = (22, 22, 25), (222, 219, 212)
 
 
-def stills(info: VideoInfo, table: FrameTable, numbers: Iterable[int], folder: Path) -> Iterator[Path]:
-    """Writes frames as pictures named by their numbers, which is what `--reference FOLDER` takes once coloured."""
+def stills(
+    info: VideoInfo,
+    table: FrameTable,
+    numbers: Iterable[int],
+    folder: Path,
+    picture: Callable[[Frame, VideoInfo], np.ndarray] | None = None,
+) -> Iterator[Path]:
+    """Writes frames as pictures named by their numbers, which is what `--reference FOLDER` takes once coloured.
+
+    `picture` colours one; without it they stay as they are.
+    """
+    made_folder(folder)
+    for frame in frames_of(info, table, numbers):
+        path = folder / f"{frame.index:06d}.png"
+        video.write_picture(path, (picture or picture_of)(frame, info))
+        yield path
+
+
+def frames_of(info: VideoInfo, table: FrameTable, numbers: Iterable[int]) -> Iterator[Frame]:
+    """Single frames of a film; HintError for a number that it has not."""
+    for number in numbers:
+        if not 0 <= number < len(table):
+            raise HintError(f"{info.path.name} has no frame {number}; its frames are 0 to {len(table) - 1}.")
+        yield from video.frames(info, table, number, number + 1)
+
+
+def made_folder(folder: Path) -> Path:
+    """The folder, made if it was not there."""
     try:
         folder.mkdir(exist_ok=True)
     except OSError as error:
         raise VideoError(f"{folder} cannot be made ({error.strerror}). Name another folder.") from error
-    for number in numbers:
-        if not 0 <= number < len(table):
-            raise HintError(f"{info.path.name} has no frame {number}; its frames are 0 to {len(table) - 1}.")
-        for frame in video.frames(info, table, number, number + 1):
-            path = folder / f"{number:06d}.png"
-            video.write_picture(path, picture_of(frame, info))
-            yield path
+    return folder
 
 
 def picture_of(frame: Frame, info: VideoInfo) -> np.ndarray:

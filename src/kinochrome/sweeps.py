@@ -12,7 +12,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from . import flow
-from .types import Clip
+from .errors import MethodError
+from .types import Clip, Reference
 
 Walked = TypeVar("Walked", bound="Film")
 
@@ -28,6 +29,13 @@ def padded(image: Tensor, stride: int, least: int = 1) -> Tensor:
     image = image if image.dim() == 4 else image[None]
     down, right = (max(-side % stride, least - side) for side in image.shape[-2:])
     return F.pad(image, (0, right, 0, down), mode="replicate")
+
+
+def check_one_a_frame(method: str, references: Iterable[Reference]) -> None:
+    """MethodError where two references are the same frame of the film."""
+    frames = [one.frame for one in references if one.frame is not None]
+    if doubled := {frame for frame in frames if frames.count(frame) > 1}:
+        raise MethodError(f"Method {method} takes one reference a frame; frame {min(doubled)} has several. Keep one.")
 
 
 def brings_back(clip: Clip, told_after: bool, told_at: Iterable[int]) -> bool:

@@ -204,6 +204,13 @@ class Method(Protocol):
 
 
 @runtime_checkable
+class Onward(Protocol):
+    """A method that sees later references by itself: no piece is run backward to bring their colours to it."""
+
+    onward: ClassVar[Literal[True]]
+
+
+@runtime_checkable
 class Tunable(Protocol):
     """A method that a shot's own references can teach a little more; it has an option `weights`, the file to use."""
 

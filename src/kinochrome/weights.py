@@ -447,6 +447,19 @@ def load_own(
     return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # the stub forgets it
 
 
+def load_variant(
+    method: str, chosen: tuple[str, str], shipped: Path, shape: Callable[..., Shape], build: Callable[[Shape], Network]
+) -> Network:
+    """The network of a method in two variants: of the `chosen` (variant, file), or of what comes along."""
+    variant, file = chosen
+    if variant == "paper" and not file:
+        raise WeightsError(
+            f"No weights of {method}'s variant paper come along. Train it (docs/methods/{method}.md says how), then "
+            f"give --set {method}.weights=RUN/best.safetensors; or leave the variant small."
+        )
+    return load_own(method, Path(file) if file else shipped, shape, build, "cpu")
+
+
 def load(build: Callable[[], Network], source: str | Path, device: str = "cpu") -> Network:
     """The network that `build` makes, with exactly the tensors of a file, for evaluation: no dropout, no gradients.
 

@@ -13,7 +13,8 @@ from kinochrome import methods, weights
 from kinochrome.errors import MethodError, WeightsError
 from kinochrome.methods.bistnet import SHIPPED, experts, network
 from kinochrome.methods.bistnet.experts import Eyes, Look, PublicEyes
-from kinochrome.methods.bistnet.network import Known, Network, Places, Said, Shape, Side
+from kinochrome.methods.bistnet.network import Known, Network, Shape, Side
+from kinochrome.nets.matching import Places, Said
 from kinochrome.types import Clip
 from tests.methods.test_flow import assert_same, away_and_back, error, in_pieces, reference, scene
 from tests.methods.test_kino import drain, grey
@@ -50,7 +51,8 @@ def test_equation_1_and_2_match_by_the_softmax_of_cosines():
     frame, other = random(1, 5, 2, 3), random(1, 5, 2, 2)
     colours = 40 * random(1, 4, 2)
     keys, held = (torch.nn.functional.normalize(x, dim=1) for x in (frame, other))
-    found = net.match(keys, Places(held.flatten(2).mT, torch.cat([colours, torch.ones(1, 4, 1)], 2)))
+    known = torch.cat([colours, torch.ones(1, 4, 1)], 2)
+    found = net.match(keys, Places(held.flatten(2).mT, known, torch.zeros(1, 4)))
     for y in range(2):
         for x in range(3):
             query = frame[0, :, y, x]
@@ -58,16 +60,6 @@ def test_equation_1_and_2_match_by_the_softmax_of_cosines():
             shares = cosines.exp() / cosines.exp().sum()
             assert torch.allclose(found.ab[0, :, y, x], shares @ colours[0], atol=1e-4)
             assert found.confidence[0, 0, y, x] == pytest.approx(float(cosines.max()), abs=1e-5)
-
-
-def test_what_is_matched_in_parts_is_what_is_matched_at_once(monkeypatch):
-    net = Network(TINY)
-    keys = torch.nn.functional.normalize(random(2, 6, 5, 7), dim=1)
-    places = Places(torch.nn.functional.normalize(random(2, 20, 6), dim=2), random(2, 20, 3))
-    whole = net.match(keys, places)
-    monkeypatch.setattr(network, "AT_ONCE", 8)
-    parts = net.match(keys, places)
-    assert torch.allclose(whole.ab, parts.ab, atol=1e-5) and torch.allclose(whole.confidence, parts.confidence)
 
 
 def side(value: float) -> Side:

@@ -21,7 +21,7 @@ from kinochrome.errors import TrainingError, WeightsError
 from kinochrome.methods import bistnet as method
 from kinochrome.methods.bistnet import Bistnet, BistnetOptions
 from kinochrome.methods.bistnet.network import Network
-from kinochrome.training import bistnet, lessons, loop
+from kinochrome.training import bistnet, critic, lessons, loop
 from kinochrome.training import recipe as recipes
 from kinochrome.training.bistnet import Answered, Task
 from kinochrome.training.data import Footage
@@ -266,10 +266,10 @@ def test_the_critic_learns_to_tell_answers_from_the_truth(paper: Task, told: str
 def test_the_critic_sees_each_frame_beside_the_next() -> None:
     frames = torch.arange(6.0)[:, None, None, None].expand(6, 3, 2, 2)
     # Three frames of two clips: 0 2 4 and 1 3 5.
-    pairs = bistnet._paired(frames, 3)
+    pairs = critic.paired(frames, 3)
     assert pairs.shape == (4, 6, 2, 2)
     assert pairs[:, [0, 3], 0, 0].tolist() == [[0, 2], [1, 3], [2, 4], [3, 5]]
-    assert bistnet._paired(frames[:2], 1)[:, [0, 3], 0, 0].tolist() == [[0, 0], [1, 1]]
+    assert critic.paired(frames[:2], 1)[:, [0, 3], 0, 0].tolist() == [[0, 0], [1, 1]]
 
 
 UNHEARD = (

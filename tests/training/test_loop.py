@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 import os
 import signal
 import socket
@@ -22,7 +23,7 @@ from kinochrome import chain, weights
 from kinochrome.errors import TrainingError, VideoError
 from kinochrome.methods import kino as kino_method
 from kinochrome.training import kino, loop, processes
-from kinochrome.training.recipe import Optimizer, Run
+from kinochrome.training.recipe import Critic, Optimizer, Run
 from kinochrome.types import Reference, Shot
 
 from . import tiny
@@ -67,10 +68,39 @@ def test_every_figure_is_told_and_logged(tmp_path: Path) -> None:
 
 def test_the_learning_rate_rises_then_falls_to_the_floor() -> None:
     options = Optimizer(rate=1.0, warmup=10, floor=0.1)
-    rates = [loop.learning_rate(options, step, 110) for step in range(110)]
+    rates = [loop.share_of_rate(options, step, 110) for step in range(110)]
     assert rates[:10] == pytest.approx(np.arange(1, 11) / 10)
     assert rates[60] == pytest.approx(0.55), "halfway down is halfway between 1 and the floor"
     assert rates[109] == pytest.approx(0.1, abs=1e-3) and all(np.diff(rates[10:]) < 0)
+
+
+def test_a_rate_is_what_it_was_when_it_was_multiplied_in_turn() -> None:
+    """To the last bit: a run that was begun before rates were shares goes on as it would have."""
+    for rate, warmup, floor in ((5e-4, 100, 0.02), (3e-4, 7, 0.1), (1e-4 / 3, 0, 0.7), (2e-5, 400, 0.0)):
+        options = Optimizer(rate=rate, warmup=warmup, floor=floor)
+        for step in range(300):
+            warm = min(1.0, (step + 1) / max(1, warmup))
+            done = min(1.0, max(0, step - warmup) / max(1, 300 - warmup))
+            fallen = floor + (1 - floor) * 0.5 * (1 + math.cos(math.pi * done))
+            assert rate * loop.share_of_rate(options, step, 300) == rate * warm * fallen
+
+
+def test_the_learning_rate_falls_by_steps() -> None:
+    options = Optimizer(warmup=0, floor=0.5, falls=((0.4, 0.1), (0.8, 0.01)))
+    assert [loop.share_of_rate(options, step, 10) for step in range(10)] == [1.0] * 4 + [0.1] * 4 + [0.01] * 2
+    # 0.4 * 7 is 2.8, so that it has fallen for step 3, and 0.8 * 7 is 5.6.
+    assert [loop.share_of_rate(options, step, 7) for step in range(7)] == [1.0] * 3 + [0.1] * 3 + [0.01]
+    # 0.07 * 100 is more than 7 to a computer.
+    options = replace(options, falls=((0.07, 0.5),))
+    assert [loop.share_of_rate(options, step, 100) for step in (6, 7, 99)] == [1.0, 0.5, 0.5]
+    options = replace(options, falls=((0.0, 0.5), (1.0, 0.1)))
+    assert {loop.share_of_rate(options, step, 100) for step in range(100)} == {0.5}
+
+
+def test_the_rate_rises_before_it_falls_by_steps() -> None:
+    options = Optimizer(warmup=4, falls=((0.25, 0.1), (0.5, 0.01)))
+    found = [loop.share_of_rate(options, step, 8) for step in range(8)]
+    assert found == pytest.approx([0.25, 0.5, 0.075, 0.1, 0.01, 0.01, 0.01, 0.01], rel=1e-12)
 
 
 @pytest.mark.parametrize("precision", ["bfloat16", "float16"])
@@ -410,7 +440,7 @@ def test_network_and_critic_take_turns(tmp_path: Path) -> None:
     logged = {(step, name): value for step, name, value in rows(job.folder)}
     for step in range(3):
         batch = task.examples(0, 1)[step]
-        rate = loop.learning_rate(options, step, 3)
+        rate = options.rate * loop.share_of_rate(options, step, 3)
         first.param_groups[0]["lr"], second.param_groups[0]["lr"] = rate, rate * 1e-3 / options.rate
         terms = task.terms(batch)
         length = follow(task.network, first, terms["total"], options.clip)
@@ -542,6 +572,129 @@ def test_a_critic_that_nobody_meets_is_refused(tmp_path: Path) -> None:
         tiny.run(dueling(tmp_path))
     tiny.run(tiny.job(tmp_path))
     assert "critic" not in loop.read_state(tmp_path / "run")
+
+
+# --- Parts that learn at rates of their own ---
+
+
+def saying(job: loop.Job, said: str) -> loop.Job:
+    """The run, its recipe's [optimizer] with more to say."""
+    text = job.recipe.read_text(encoding="utf-8")
+    assert text.count("[optimizer]\n") == 1
+    job.recipe.write_text(text.replace("[optimizer]\n", f"[optimizer]\n{said}\n"), encoding="utf-8")
+    return job
+
+
+def begun_with(job: loop.Job) -> dict[str, torch.Tensor]:
+    """The first weights of a run of the tiny task with a critic."""
+    recipe = loop.read(job.recipe)
+    torch.manual_seed(recipe.run.seed)
+    task = tiny.Duel(recipe, job.recipe, None)  # type: ignore[arg-type]
+    return {name: one.detach().clone() for name, one in task.network.named_parameters()}
+
+
+@pytest.mark.usefixtures("duel")
+@pytest.mark.parametrize(("slow", "still"), [("0", "2"), ("2", "0")])
+def test_a_part_of_a_tiny_rate_stays_as_it_is(tmp_path: Path, slow: str, still: str) -> None:
+    job = saying(dueling(tmp_path), f"rates = {{ {still} = 1e-12, {slow} = 1e-3 }}")
+    tiny.run(job)
+    after = loop.read_state(job.folder)["network"]
+    for name, one in begun_with(job).items():
+        moved = float((after[name] - one).abs().max())
+        assert moved < 1e-9 if name.startswith(still) else moved > 1e-4
+
+
+@pytest.mark.usefixtures("duel")
+def test_each_part_takes_steps_of_its_own_length(tmp_path: Path) -> None:
+    said = 'rates = { 2 = 4e-4, "2.bias" = 4e-5 }\ndecay = 0.0'
+    job = saying(dueling(tmp_path, steps=1), said)
+    tiny.run(job)
+    after = loop.read_state(job.folder)["network"]
+    # AdamW's first step is as long as its rate, whatever the gradient. It is the first of 4 warm ones.
+    expected = {"0.weight": 2e-3 / 4, "0.bias": 2e-3 / 4, "2.weight": 1e-4, "2.bias": 1e-5}
+    for name, one in begun_with(job).items():
+        torch.testing.assert_close((after[name] - one).abs(), torch.full_like(one, expected[name]), rtol=2e-2, atol=0)
+
+
+@pytest.mark.usefixtures("duel")
+def test_parts_and_critic_fall_together(tmp_path: Path) -> None:
+    for stop, share in ((2, 0.5), (3, 0.075), (4, 0.1)):
+        job = saying(dueling(tmp_path, f"until {stop}"), "rates = { 2 = 1e-5 }\nfalls = [[0.5, 0.1]]")
+        with pytest.raises(KeyboardInterrupt):
+            tiny.run(job, stop_at=stop)
+        state = loop.read_state(job.folder)
+        rates = [group["lr"] for group in state["optimizer"]["param_groups"]]
+        assert rates == pytest.approx([2e-3 * share, 1e-5 * share], rel=1e-12)
+        assert [group["lr"] for group in state["critic"]["optimizer"]["param_groups"]] == [pytest.approx(1e-3 * share)]
+
+
+@pytest.mark.usefixtures("duel")
+def test_parts_that_were_stopped_go_on_as_if_they_had_not_been(tmp_path: Path) -> None:
+    said = "rates = { 2 = 1e-4 }\nfalls = [[0.5, 0.3], [0.8, 0.1]]"
+    whole = saying(dueling(tmp_path, steps=6), said)
+    tiny.run(whole)
+    broken = replace(whole, folder=tmp_path / "broken")
+    with pytest.raises(KeyboardInterrupt):
+        tiny.run(broken, stop_at=3)
+    tiny.run(replace(broken, resume=True))
+    assert equal(tiny.state_of(whole.folder), tiny.state_of(broken.folder))
+    assert tiny.files_of(whole.folder) == tiny.files_of(broken.folder)
+    assert len(loop.read_state(whole.folder)["optimizer"]["param_groups"]) == 2
+
+
+def test_without_rates_there_is_one_group_in_the_order_of_the_network() -> None:
+    """Else no state from before there were rates could be gone on from."""
+    network = torch.nn.Sequential(torch.nn.Conv2d(1, 2, 3), torch.nn.Conv2d(2, 2, 3))
+    for options in (Optimizer(rate=0.5), Critic(rate=0.5)):
+        player = loop._Player(network, options, Run("kino", 5), "cpu")
+        (group,) = player.optimizer.param_groups
+        assert [id(one) for one in group["params"]] == [id(one) for one in network.parameters()]
+        assert group["lr"] == 0.5 and player.rates == [0.5]
+    before = torch.optim.AdamW(network.parameters(), lr=0.1)
+    network(torch.ones(1, 1, 8, 8)).sum().backward()
+    before.step()
+    player.restore(player.state() | {"optimizer": before.state_dict()})
+    player.learn(network(torch.ones(1, 1, 8, 8)).sum(), 0.5, processes.Processes(0, 1))
+    assert [group["lr"] for group in player.optimizer.param_groups] == [0.25]
+    assert {float(one["step"]) for one in player.optimizer.state.values()} == {2.0}
+
+
+def test_every_parameter_is_in_the_group_of_the_longest_name_that_it_begins_with() -> None:
+    block = torch.nn.ModuleDict({"first": torch.nn.Linear(1, 1), "firsts": torch.nn.Linear(1, 1)})
+    network = torch.nn.ModuleDict({"eyes": block, "eyesight": torch.nn.Linear(1, 1), "tail": torch.nn.Linear(1, 1)})
+    rates = {"eyes": 0.2, "eyes.first": 0.3, "tail.bias": 0.4}
+    names = {id(one): name for name, one in network.named_parameters()}
+    groups = loop.groups_of(network, Optimizer(rate=0.1, rates=rates))
+    assert [(rate, [names[id(one)] for one in learning]) for rate, learning in groups] == [
+        (0.1, ["eyesight.weight", "eyesight.bias", "tail.weight"]),
+        (0.2, ["eyes.firsts.weight", "eyes.firsts.bias"]),
+        (0.3, ["eyes.first.weight", "eyes.first.bias"]),
+        (0.4, ["tail.bias"]),
+    ]
+    # The order in which they are named makes no difference to what is whose, and nobody need be left over.
+    groups = loop.groups_of(network, Optimizer(rates={"eyes.first": 0.3, "eyes": 0.2, "eyesight": 0.1, "tail": 0.4}))
+    assert [(rate, len(learning)) for rate, learning in groups] == [(0.3, 2), (0.2, 2), (0.1, 2), (0.4, 2)]
+
+
+@pytest.mark.usefixtures("duel")
+@pytest.mark.parametrize("part", ["trunk", "0.weigh", "2.", ""])
+def test_a_rate_of_what_the_network_has_not_is_refused(tmp_path: Path, part: str) -> None:
+    job = saying(dueling(tmp_path), f'rates = {{ 2 = 1e-3, "{part}" = 1e-5 }}')
+    with pytest.raises(TrainingError) as caught:
+        tiny.run(job)
+    said = f"optimizer.rates has {part!r}, which the network has not. Its parts: 0, 2."
+    assert str(caught.value) == f"{job.recipe}: {said}"
+    assert not (job.folder / "state.pt").exists()
+
+
+@pytest.mark.usefixtures("duel")
+def test_weights_say_which_rates_they_were_trained_at_where_there_were_some(tmp_path: Path) -> None:
+    tiny.run(dueling(tmp_path, "plain", steps=1))
+    tiny.run(saying(dueling(tmp_path, "parted", steps=1), "rates = { 2 = 1e-5 }\nfalls = [[0.5, 0.1]]"))
+    plain, parted = (weights.read_header(tmp_path / name / "last.safetensors").recipe for name in ("plain", "parted"))
+    assert "'rates': {'2': 1e-05}" in parted and "'falls': ((0.5, 0.1),)" in parted
+    # As from before there were such.
+    assert "'rates'" not in plain and "'falls'" not in plain and "'rate': 0.002, 'warmup': 4," in plain
 
 
 # --- What is refused ---

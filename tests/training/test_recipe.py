@@ -19,7 +19,8 @@ ROOT = Path(__file__).parents[2]
 RUN_KEYS = "batch, judge_every, licence, method, precision, save_every, seed, shard_megabytes, steps, workers."
 TABLES = "ablations, critic, lesson, loss, network, optimizer, run."
 ABLATED = "critic, lesson, loss, network, optimizer."
-OPTIMIZER_KEYS = "average, clip, decay, floor, momentum, rate, warmup."
+OPTIMIZER_KEYS = "average, clip, decay, falls, floor, momentum, rate, rates, warmup."
+CRITIC_HAS_NO = "there is no '{}'{} The keys that [critic] has: clip, decay, momentum, rate."
 LEAST = '[run]\nmethod = "kino"\nsteps = 5\n'
 
 
@@ -29,7 +30,7 @@ def read(tmp_path: Path, text: str) -> recipe.Recipe:
 
 
 def footage(tmp_path: Path) -> Footage:
-    tiny.footage(tmp_path / "data")
+    tiny.footage(tmp_path / "data", (24,))
     tiny.photographs(tmp_path / "data")
     return Footage([tmp_path / "data"], tmp_path / "store")
 
@@ -43,6 +44,7 @@ def test_every_recipe_that_comes_along_builds_its_task(
 ) -> None:
     # As if the public weights that it asks for were here.
     monkeypatch.setattr(weights, "find", lambda name: Path(name))
+    monkeypatch.setattr(weights, "load", lambda make, name, device: make())
     found = recipe.read(path)
     task = loop._task_of(found.run.method, path)(found, path, footage(tmp_path))
     assert sum(one.numel() for one in task.network.parameters()) > 0 and task.options
@@ -83,7 +85,7 @@ def test_numbers_may_be_whole_and_lists_become_tuples(tmp_path: Path) -> None:
         ),
         (
             LEAST + "[optimizer]\nxyz = 3\n",
-            "there is no 'xyz'. The keys that [optimizer] has: average, clip, decay, floor, momentum, rate, warmup.",
+            "there is no 'xyz'. The keys that [optimizer] has: " + OPTIMIZER_KEYS,
         ),
         ("[optimizer]\n", "the table [run] is missing. It says at least: method, steps."),
         ("[run]\nmethod = 'kino'\n", "[run] lacks steps."),
@@ -103,6 +105,50 @@ def test_numbers_may_be_whole_and_lists_become_tuples(tmp_path: Path) -> None:
         (LEAST + "[optimizer]\nrate = 'high'\n", "optimizer.rate = 'high' must be of the kind float."),
         (LEAST + "[optimizer]\nmomentum = [0.9]\n", "optimizer.momentum = [0.9] must be a list of 2."),
         (LEAST + "[optimizer]\nmomentum = [0.9, 'x']\n", "optimizer.momentum = 'x' must be of the kind float."),
+        (LEAST + "[optimizer]\nrates = 3\n", "optimizer.rates = 3 must be a table: {NAME = VALUE}."),
+        (
+            LEAST + "[optimizer]\nrates = {trunk = 'low'}\n",
+            "optimizer.rates.trunk = 'low' must be of the kind float.",
+        ),
+        (
+            LEAST + "[optimizer]\nrates = {trunk.conv = 1}\n",
+            "optimizer.rates.trunk = {'conv': 1} must be of the kind float.",
+        ),
+        (
+            LEAST + "[optimizer.rates]\ntrunk = -1\n",
+            "optimizer.rates.trunk = -1.0 must be a finite number, at least 0.",
+        ),
+        (
+            LEAST + "[optimizer.rates]\ntrunk = nan\n",
+            "optimizer.rates.trunk = nan must be a finite number, at least 0.",
+        ),
+        (LEAST + "[optimizer]\nfalls = 0.4\n", "optimizer.falls = 0.4 must be a list."),
+        (LEAST + "[optimizer]\nfalls = [0.4, 0.1]\n", "optimizer.falls = 0.4 must be a list."),
+        (LEAST + "[optimizer]\nfalls = [[0.4]]\n", "optimizer.falls = [0.4] must be a list of 2."),
+        (LEAST + "[optimizer]\nfalls = [[0.4, 'x']]\n", "optimizer.falls = 'x' must be of the kind float."),
+        *(
+            (
+                LEAST + f"[optimizer]\nfalls = [[0.4, 0.1], [{share}, 0.01]]\n",
+                f"optimizer.falls has [{share}, 0.01]: its first number is a share of the steps, from 0 to 1.",
+            )
+            for share in (-0.1, 1.5, 8.0, float("nan"))
+        ),
+        *(
+            (
+                LEAST + f"[optimizer]\nfalls = [[0.4, 0.1], [{share}, 0.01]]\n",
+                f"optimizer.falls has [{share}, 0.01] after one at 0.4: the shares of the steps must rise.",
+            )
+            for share in (0.4, 0.3)
+        ),
+        *(
+            (
+                LEAST + f"[optimizer]\nfalls = [[0.4, {factor}]]\n",
+                f"optimizer.falls has [0.4, {factor}]: its second number is a share of the rate, above 0.",
+            )
+            for factor in (0.0, -0.1, float("inf"), float("nan"))
+        ),
+        (LEAST + "[critic]\nrates = {a = 1}\n", CRITIC_HAS_NO.format("rates", "; did you mean 'rate'?")),
+        (LEAST + "[critic]\nfalls = []\n", CRITIC_HAS_NO.format("falls", ".")),
         (LEAST + "[loss]\ncolour = 'much'\n", "loss.colour = 'much' must be of the kind float."),
         (
             LEAST + "[critic]\nwarmup = 3\n",
@@ -137,6 +183,10 @@ WITHOUT = LEAST + "[loss]\nedge = 1\n[ablations.'no edge']\n"
             WITHOUT + "optimizer = {rat = 1}\n",
             "there is no 'rat'; did you mean 'rate'? The keys that [optimizer] has: " + OPTIMIZER_KEYS,
         ),
+        (
+            WITHOUT + "optimizer = {falls = [[2, 1]]}\n",
+            "optimizer.falls has [2.0, 1.0]: its first number is a share of the steps, from 0 to 1.",
+        ),
         (WITHOUT, 'write a table [ablations."no edge"], and below it such as loss = {edge = 0.0}.'),
     ],
 )
@@ -152,6 +202,19 @@ def test_what_is_wrong_in_an_ablation_is_named(tmp_path: Path, text: str, said: 
 def test_an_ablation_that_changes_nothing_is_refused(tmp_path: Path, said: str) -> None:
     with pytest.raises(TrainingError, match="ablation 'no edge' changes nothing: the recipe says the same already"):
         read(tmp_path, f"{WITHOUT}{said}\n")
+
+
+def test_rates_of_parts_and_falls_are_read_and_written_as_they_were(tmp_path: Path) -> None:
+    said = '[optimizer]\nrates = {trunk = 1e-5, "head.last" = 1}\nfalls = [[0, 1], [0.4, 0.1], [0.8, 0.01]]\n'
+    other = '[ablations."all alike"]\noptimizer = {rates = {}, falls = []}\n'
+    found = read(tmp_path, LEAST + said + other)
+    assert found.optimizer.rates == {"trunk": 1e-5, "head.last": 1.0}
+    assert found.optimizer.falls == ((0.0, 1.0), (0.4, 0.1), (0.8, 0.01))
+    assert all(isinstance(one, float) for one in found.optimizer.rates.values())
+    tables = recipe.tables_of(tmp_path / "mine.toml")
+    assert read(tmp_path, recipe.written(tables)) == found
+    assert read(tmp_path, recipe.written(recipe.ablated(tables))).optimizer == found.optimizer
+    assert read(tmp_path, recipe.written(recipe.ablated(tables, "all alike"))).optimizer == recipe.Optimizer()
 
 
 def test_an_ablation_overrides_key_by_key() -> None:

@@ -16,6 +16,7 @@ METHODS: dict[str, str] = {
     "flow": "carries the colours of references along the motion; no network, no weights",
     "kino": "a trained network that takes any mix of hints, or none; young, and slower than flow",
     "bistnet": "BiSTNet 2022: two references, matched and carried both ways, drawn coarse to fine",
+    "lstvc": "LSTVC 2023: one reference matched by two heads, in blocks of frames linked to each other",
 }
 
 DEFAULT = "flow"

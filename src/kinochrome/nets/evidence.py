@@ -6,7 +6,7 @@ Written for processors without a GPU: sums of slices, which are many times faste
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -56,6 +56,15 @@ def halved(x: Tensor) -> Tensor:
 def enlarged(x: Tensor, factor: int) -> Tensor:
     """So many times as large each way, bilinear."""
     return F.interpolate(x, scale_factor=factor, mode="bilinear", align_corners=False)
+
+
+def to_size(x: Tensor, size: Sequence[int]) -> Tensor:
+    """Averaged down, or enlarged, to (h, w), which the sides are whole multiples or parts of."""
+    if list(x.shape[-2:]) == list(size):
+        return x
+    if x.shape[-1] > size[-1]:
+        return F.avg_pool2d(x, x.shape[-1] // size[-1])
+    return F.interpolate(x, size=tuple(size), mode="bilinear", align_corners=False)
 
 
 def mean_around(x: Tensor, radius: int) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from typing import Literal
 
 import torch
@@ -46,6 +47,8 @@ class ResNet(nn.Module):
         super().__init__()
         self.conv1, self.bn1 = nn.Conv2d(3, 64, 7, stride=2, padding=3, bias=False), nn.BatchNorm2d(64)
         self.maxpool = nn.MaxPool2d(3, stride=2, padding=1)
+        self.ends = tuple(enumerate(BLOCKS[depth], 1))
+        """The last block of each stage, as `activations` counts them."""
         stages, inputs, dilation = [], 64, 1
         for stage, count in enumerate(BLOCKS[depth]):
             width = 64 << stage
@@ -64,9 +67,30 @@ class ResNet(nn.Module):
 
     def stages(self, rgb: torch.Tensor) -> list[torch.Tensor]:
         """Features with 256, 512, 1024 and 2048 channels at 1/4, 1/8, 1/16 and 1/32 of the size, rounded up."""
-        seen = self.maxpool(self.bn1(self.conv1(normalized(rgb))).relu())
-        outputs = []
-        for stage in (self.layer1, self.layer2, self.layer3, self.layer4):
-            seen = stage(seen)
-            outputs.append(seen)
-        return outputs
+        return self.activations(rgb, self.ends)
+
+    def activations(
+        self, rgb: torch.Tensor, wanted: Sequence[tuple[int, int]], pooled: bool = True
+    ) -> list[torch.Tensor]:
+        """What these blocks put out, in the order of `wanted`; no block behind the last of them is run.
+
+        (3, 19) is the nineteenth block of the third stage, which papers call relu3_19. Without its pooling the
+        network sees everything twice as large.
+        """
+        seen = self.bn1(self.conv1(normalized(rgb))).relu()
+        if pooled:
+            seen = self.maxpool(seen)
+        found = {}
+        for place, block in self._blocks():
+            seen = block(seen)
+            if place in wanted:
+                found[place] = seen
+            if place == max(wanted):
+                break
+        return [found[place] for place in wanted]
+
+    def _blocks(self) -> Iterator[tuple[tuple[int, int], nn.Module]]:
+        """Each by stage and number, both from 1; a stage is looked up when its turn comes, so that some may be cut."""
+        for stage, _ in self.ends:
+            for number, block in enumerate(getattr(self, f"layer{stage}"), 1):
+                yield (stage, number), block

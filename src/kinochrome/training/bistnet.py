@@ -18,10 +18,11 @@ from kinochrome import color, flow, weights
 from kinochrome.errors import TrainingError
 from kinochrome.methods.bistnet import Bistnet, BistnetOptions
 from kinochrome.methods.bistnet.experts import Eyes, Look, PublicEyes, frames_of
-from kinochrome.methods.bistnet.network import COLOUR, STRIDE, Known, Network, Said, Shape, Side
+from kinochrome.methods.bistnet.network import COLOUR, STRIDE, Known, Network, Shape, Side
+from kinochrome.nets.matching import Said
 from kinochrome.types import Method
 
-from .critic import Critic, seen
+from .critic import Critic, paired, seen
 from .data import Footage
 from .lessons import Examples, Lesson, check_losses, motions, other_moment, share_of, weighted
 from .losses import (
@@ -148,7 +149,7 @@ class Task:
                 found["contextual"] = contextual(ours, theirs, (2.0, 4.0, 8.0))
         if self.critic is not None:
             # Two frames at a time, so that flicker shows.
-            pairs = [_paired(seen(light, colours), answered.count) for colours in (true, ab)]
+            pairs = [paired(seen(light, colours), answered.count) for colours in (true, ab)]
             self._shown = pairs[0], pairs[1].detach()
             found["adversarial"] = CONTESTS["relativistic"].generator(self.critic(pairs[0]), self.critic(pairs[1]))
         return found
@@ -340,9 +341,3 @@ def _small(true: Tensor, part: Tensor) -> Tensor:
     """The truth at a part's size."""
     factor = true.shape[-1] // part.shape[-1]
     return F.avg_pool2d(true, factor) if factor > 1 else true
-
-
-def _paired(frames: Tensor, count: int) -> Tensor:
-    """(n, 6, H, W): each frame beside the next; a clip of one frame beside itself."""
-    clips = frames.unflatten(0, (count, -1))
-    return torch.cat([clips[:-1] if count > 1 else clips, clips[1:] if count > 1 else clips], 2).flatten(0, 1)

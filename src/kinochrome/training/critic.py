@@ -26,3 +26,9 @@ class Critic(nn.Module):
 def seen(lightness: Tensor, ab: Tensor) -> Tensor:
     """Colours as a critic sees them, (B, 3, H, W) of about unit size."""
     return torch.cat([lightness / 50 - 1, ab / 50], 1)
+
+
+def paired(frames: Tensor, count: int) -> Tensor:
+    """(n, 6, H, W): each frame beside the next; a clip of one frame beside itself."""
+    clips = frames.unflatten(0, (count, -1))
+    return torch.cat([clips[:-1] if count > 1 else clips, clips[1:] if count > 1 else clips], 2).flatten(0, 1)

@@ -123,11 +123,17 @@ def cut_from_film(footage: Footage, random: np.random.Generator, count: int, sid
     room = (film.frames - 1 - gap * (count - 1)) // gap
     lead = int(random.integers(0, min(leaps.first, room) + 1)) if leaps.first else 0
     tail = int(random.integers(0, min(leaps.last, room - lead) + 1)) if leaps.last else 0
-    steps = np.array([0, *(lead + np.arange(1, count - 1)), lead + count - 1 + tail]) * gap
+    steps = np.array([0, *(lead + np.arange(1, count - 1)), lead + count - 1 + tail])[:count] * gap
     start = int(random.integers(0, film.frames - steps[-1]))
     indices = start + (steps if random.random() < 0.5 else steps[-1] - steps)
     rgb = _crop(footage.rgb(film, [int(index) for index in indices]), random, side)
     return Cut(_lab(rgb), tuple(int(abs(index - indices[0])) for index in indices), film.name)
+
+
+def cut_from_photo(footage: Footage, random: np.random.Generator, side: int) -> Cut:
+    """One photograph as it is."""
+    photo = footage.photos[random.integers(len(footage.photos))]
+    return Cut(_lab(_crop(footage.rgb(photo, [0]), random, side)), (0,), photo.name)
 
 
 def cut_from_photos(footage: Footage, random: np.random.Generator, count: int, side: int) -> Cut:

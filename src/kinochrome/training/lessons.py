@@ -16,7 +16,7 @@ from torch.utils.data import Dataset
 from kinochrome import flow
 from kinochrome.errors import TrainingError
 
-from .data import Cut, Footage, Leaps, cut_from_film, cut_from_photos
+from .data import Cut, Footage, Leaps, cut_from_film, cut_from_photo, cut_from_photos
 from .degrade import OLD_FILM, age, weave
 
 Sampler = Callable[[str, np.random.Generator], dict[str, Any]]
@@ -28,7 +28,7 @@ class Lesson:
     """What samples are made of."""
 
     frames: int = 6
-    """Frames of a clip."""
+    """Frames of a clip; 1 takes photographs as they are."""
     side: int = 192
     """Pixels of a clip's square, a multiple of 16."""
     photos: float = 0.2
@@ -40,7 +40,10 @@ class Lesson:
 
     def cut(self, footage: Footage, random: np.random.Generator, both_ends: bool) -> tuple[Cut, Tensor]:
         """A clip, and its lightness, worn or not, beside the true colours (T, 3, h, w)."""
-        if random.random() < self.photos:
+        photo = random.random() < self.photos
+        if photo and self.frames == 1:
+            cut = cut_from_photo(footage, random, self.side)
+        elif photo:
             cut = cut_from_photos(footage, random, self.frames, self.side)
         else:
             leaps = Leaps(self.jump, self.jump if both_ends else 0)

@@ -20,10 +20,10 @@ import importlib
 import io
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Any, Protocol, cast, runtime_checkable
 
 import cv2
 import torch
@@ -79,6 +79,15 @@ class Contest(Task, Protocol):
         ...
 
 
+@runtime_checkable
+class Begun(Protocol):
+    """A task whose network does not begin by chance alone."""
+
+    def begin(self) -> None:
+        """Puts in what was learned elsewhere: neither a resumed run nor one with first weights of its own asks it."""
+        ...
+
+
 @dataclass(frozen=True)
 class Job:
     """One run: what, from what, where."""
@@ -124,19 +133,27 @@ class _Player:
     """A network that learns, with its optimizer: the trained one, or its critic."""
 
     def __init__(self, network: nn.Module, options: Optimizer | Critic, run: Run, device: str) -> None:
-        self.network, self.rate, self.clip = network.to(device).train(), options.rate, options.clip
+        self.network, self.clip = network.to(device).train(), options.clip
         # A critic of films may have kernels in time, too, of which there is no such order.
         if all(one.dim() < 5 for one in network.parameters()):
             self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        groups = groups_of(network, options)
+        # Not kept in the optimizer: its groups become those of the state that it goes on from.
+        self.rates = [rate for rate, _ in groups]
         self.optimizer = torch.optim.AdamW(
-            network.parameters(), lr=options.rate, weight_decay=options.decay, betas=options.momentum
+            [{"params": learning, "lr": rate} for rate, learning in groups],
+            weight_decay=options.decay,
+            betas=options.momentum,
         )
         self.scaler = torch.amp.GradScaler(torch.device(device).type, enabled=run.precision == "float16")
 
-    def learn(self, loss: Tensor, rate: float, processes: Processes) -> float:
-        """The length of the gradient that the weights followed; FloatingPointError, and nothing done, without one."""
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
+    def learn(self, loss: Tensor, share: float, processes: Processes) -> float:
+        """The length of the gradient that the weights followed, each at this share of its highest rate.
+
+        FloatingPointError, and nothing done, without one.
+        """
+        for group, rate in zip(self.optimizer.param_groups, self.rates, strict=True):
+            group["lr"] = rate * share
         self.optimizer.zero_grad(set_to_none=True)
         self.scaler.scale(loss).backward()
         # Before it is unscaled: what overflows in one process must be seen by all.
@@ -180,6 +197,8 @@ class _Run:
         self.job, self.recipe, self.processes, self.task, self.material = job, recipe, processes, task, material
         if job.start_from and not job.resume:
             _start_from(task.network, job.start_from)
+        elif not job.resume and isinstance(task, Begun):
+            task.begin()
         self.player = _Player(task.network, recipe.optimizer, recipe.run, job.device)
         self.average = {name: tensor.detach().clone() for name, tensor in task.network.state_dict().items()}
         critic, options = critic_of(task), recipe.critic or Critic()
@@ -243,10 +262,9 @@ class _Run:
         precision = getattr(torch, self.recipe.run.precision)
         with torch.autocast(torch.device(self.job.device).type, precision, enabled=precision != torch.float32):
             terms = terms_of()
-        schedule = replace(self.recipe.optimizer, rate=player.rate)
-        rate = learning_rate(schedule, self.step, self.recipe.run.steps)
+        share = share_of_rate(self.recipe.optimizer, self.step, self.recipe.run.steps)
         try:
-            length = player.learn(terms["total"], rate, self.processes)
+            length = player.learn(terms["total"], share, self.processes)
         except FloatingPointError as error:
             whose, table = ("the critic's", "critic") if player is self.critic else ("the", "optimizer")
             raise TrainingError(
@@ -381,6 +399,11 @@ def task_of(recipe: Recipe, path: Path, footage: Footage) -> Task:
     # One that has a critic for some recipes only may be told of it in all, as in an ablation of that very loss.
     if recipe.critic and not hasattr(task, "contest"):
         raise TrainingError(f"{path}: {recipe.run.method} learns without a critic. Take out [critic].")
+    names = [name for name, _ in task.network.named_parameters()]
+    for part in recipe.optimizer.rates:
+        if not any(part_of(name, [part]) for name in names):
+            there = ", ".join(dict.fromkeys(name.partition(".")[0] for name in names))
+            raise TrainingError(f"{path}: optimizer.rates has {part!r}, which the network has not. Its parts: {there}.")
     return task
 
 
@@ -392,15 +415,33 @@ def critic_of(task: Task) -> nn.Module | None:
 def described(name: str, recipe: Recipe, step: int) -> str:
     """How weights were trained, for their header: all that the recipe says of this run."""
     said = {table: keys for table, keys in asdict(recipe).items() if table != "ablations"}
+    # Weights from before there were `rates` and `falls` say nothing of them, and are of the same recipe still.
+    said["optimizer"] = {key: one for key, one in said["optimizer"].items() if one not in ({}, ())}
     return f"{name}, step {step} of {recipe.run.steps}, {said}"
 
 
-def learning_rate(options: Optimizer, step: int, steps: int) -> float:
-    """Of the update after so many."""
+def groups_of(network: nn.Module, options: Optimizer | Critic) -> list[tuple[float, list[nn.Parameter]]]:
+    """What learns at one rate, with its highest; first what no rate of its own is said of."""
+    rates = options.rates if isinstance(options, Optimizer) else {}
+    groups: dict[str, list[nn.Parameter]] = {part: [] for part in ("", *rates)}
+    for name, one in network.named_parameters():
+        groups[part_of(name, rates)].append(one)
+    return [(rates.get(part, options.rate), learning) for part, learning in groups.items() if learning]
+
+
+def part_of(name: str, parts: Collection[str]) -> str:
+    """The longest of the parts that a parameter is in, '' for none: `eyes` has `eyes.weight`, not `eyesight.weight`."""
+    return max((part for part in parts if f"{name}.".startswith(f"{part}.")), key=len, default="")
+
+
+def share_of_rate(options: Optimizer, step: int, steps: int) -> float:
+    """Of the highest rate, for the update after so many."""
     warm = min(1.0, (step + 1) / max(1, options.warmup))
+    if options.falls:
+        # Divided, not multiplied: 7 / 100 is 0.07, while 0.07 * 100 is more than 7.
+        return warm * next((factor for share, factor in reversed(options.falls) if step / steps >= share), 1.0)
     done = min(1.0, max(0, step - options.warmup) / max(1, steps - options.warmup))
-    fallen = options.floor + (1 - options.floor) * 0.5 * (1 + math.cos(math.pi * done))
-    return options.rate * warm * fallen
+    return warm * (options.floor + (1 - options.floor) * 0.5 * (1 + math.cos(math.pi * done)))
 
 
 def read_state(folder: Path) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import json
+import math
 import re
 import tomllib
 import typing
@@ -55,14 +56,18 @@ class Run:
 
 @dataclass(frozen=True)
 class Optimizer:
-    """AdamW and its schedule: up over `warmup` steps, then down along half a cosine."""
+    """AdamW and its schedule: up over `warmup` steps, then down along half a cosine, or by steps."""
 
     rate: float = 5e-4
     """The highest learning rate."""
+    rates: dict[str, float] = field(default_factory=dict)
+    """That of parts of the network, by the beginning of their parameters' names; all else has `rate`."""
     warmup: int = 100
-    """Steps until it is reached."""
+    """Steps until the highest rate is reached."""
     floor: float = 0.02
-    """Share of the rate that is left at the last step."""
+    """Share of the rate that is left at the last step of the cosine."""
+    falls: tuple[tuple[float, float], ...] = ()
+    """Down by steps, not along the cosine: from which share of the steps on, on which share of the rate."""
     decay: float = 0.01
     """Weight decay."""
     momentum: tuple[float, float] = (0.9, 0.99)
@@ -141,19 +146,38 @@ def parse(tables: dict[str, Any], path: Path | str) -> Recipe:
     for key, least in LEAST.items():
         if getattr(run, key) < least:
             raise TrainingError(f"{path}: run.{key} = {getattr(run, key)} must be at least {least}.")
-    loss = tables.get("loss", {})
+    optimizer = build(Optimizer, tables.get("optimizer", {}), path, "optimizer")
+    _check_rates(optimizer, path)
     recipe = Recipe(
         run,
-        build(Optimizer, tables.get("optimizer", {}), path, "optimizer"),
+        optimizer,
         tables.get("network", {}),
         tables.get("lesson", {}),
-        {key: _fitting(f"{path}: loss.{key}", value, float) for key, value in loss.items()},
+        _fitting(f"{path}: loss", tables.get("loss", {}), dict[str, float]),
         build(Critic, tables["critic"], path, "critic") if "critic" in tables else None,
         tables.get("ablations", {}),
     )
     for name in recipe.ablations:
         _check_ablation(recipe, tables, name, path)
     return recipe
+
+
+def _check_rates(optimizer: Optimizer, path: Path | str) -> None:
+    """No rate of a part is below 0; the falls come in their order, within the run, and leave something."""
+    for part, rate in optimizer.rates.items():
+        # Put so that what is no number is caught, too; here as below.
+        if not 0 <= rate < math.inf:
+            raise TrainingError(f"{path}: optimizer.rates.{part} = {rate} must be a finite number, at least 0.")
+    before = -math.inf
+    for share, factor in optimizer.falls:
+        fall = f"{path}: optimizer.falls has {[share, factor]}"
+        if not 0 <= share <= 1:
+            raise TrainingError(f"{fall}: its first number is a share of the steps, from 0 to 1.")
+        if share <= before:
+            raise TrainingError(f"{fall} after one at {before}: the shares of the steps must rise.")
+        if not 0 < factor < math.inf:
+            raise TrainingError(f"{fall}: its second number is a share of the rate, above 0.")
+        before = share
 
 
 def ablated(tables: dict[str, Any], name: str = "") -> dict[str, Any]:
@@ -217,7 +241,7 @@ def build(kind: type, table: dict[str, Any], path: Path | str, name: str) -> Any
 
 
 def _fitting(where: str, value: Any, kind: Any) -> Any:
-    """The value as its kind: whole numbers serve as numbers, lists as tuples."""
+    """The value as its kind: whole numbers serve as numbers, lists as tuples; so do those within lists and tables."""
     if typing.get_origin(kind) is Literal:
         if value not in typing.get_args(kind):
             raise TrainingError(f"{where} = {value!r}: choose one of {', '.join(map(repr, typing.get_args(kind)))}.")
@@ -231,6 +255,11 @@ def _fitting(where: str, value: Any, kind: Any) -> Any:
         if len(value) != len(parts):
             raise TrainingError(f"{where} = {value!r} must be a list of {len(parts)}.")
         return tuple(_fitting(where, one, part) for one, part in zip(value, parts, strict=True))
+    if typing.get_origin(kind) is dict:
+        if not isinstance(value, dict):
+            raise TrainingError(f"{where} = {value!r} must be a table: {{NAME = VALUE}}.")
+        part = typing.get_args(kind)[1]
+        return {key: _fitting(f"{where}.{key}", one, part) for key, one in value.items()}
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):

@@ -18,12 +18,14 @@ import torch
 from torch import Tensor
 
 from kinochrome import flow, weights
-from kinochrome.errors import MethodError, WeightsError
-from kinochrome.sweeps import Film, Ways, brings_back, padded, working_size
+from kinochrome.errors import MethodError
+from kinochrome.nets import matching
+from kinochrome.nets.matching import Places, Said
+from kinochrome.sweeps import Film, Ways, brings_back, check_one_a_frame, padded, working_size
 from kinochrome.types import Clip, Painted, Reference
 
 from .experts import Look, PublicEyes
-from .network import LEAST, STRIDE, Known, Network, Places, Said, Shape, Side
+from .network import LEAST, STRIDE, Known, Network, Shape, Side
 
 SHIPPED = Path(__file__).with_name("bistnet.safetensors")
 """The weights of the small variant, which come with Kinochrome."""
@@ -219,11 +221,7 @@ class Bistnet:
 
     def _placed(self, clip: Clip) -> list[Source]:
         """References that are frames of the film, in order."""
-        frames = [one.frame for one in clip.references if one.frame is not None]
-        if doubled := {frame for frame in frames if frames.count(frame) > 1}:
-            raise MethodError(
-                f"Method bistnet takes one reference a frame; frame {min(doubled)} has several. Keep one."
-            )
+        check_one_a_frame("bistnet", clip.references)
         placed = [self._source(one, one.frame - clip.start) for one in clip.references if one.frame is not None]
         return sorted(placed, key=_frame)
 
@@ -243,9 +241,7 @@ class Bistnet:
         stills = [self._source(one, 0) for one in clip.references if one.frame is None]
         if not stills:
             return []
-        keys = torch.cat([one.places.keys for one in stills], 1)
-        values = torch.cat([one.places.values for one in stills], 1)
-        return [replace(stills[0], frame=ANYWHERE, places=Places(keys, values))]
+        return [replace(stills[0], frame=ANYWHERE, places=matching.joined([one.places for one in stills]))]
 
     def _fitted(self, image: Tensor) -> Tensor:
         """(N, c, h, w) with sides that the network can halve, its edges repeated."""
@@ -254,13 +250,8 @@ class Bistnet:
 
 def load(options: BistnetOptions, device: str = "cpu") -> Network:
     """The network of a file of weights, built as its header says."""
-    if options.variant == "paper" and not options.weights:
-        raise WeightsError(
-            "No weights of bistnet's variant paper come along. Train it (`kinochrome train bistnet-paper`), then give "
-            "--set bistnet.weights=RUN/best.safetensors; or leave the variant small."
-        )
-    file = Path(options.weights) if options.weights else SHIPPED
-    return weights.load_own("bistnet", file, Shape, Network, device)
+    chosen = options.variant, options.weights
+    return weights.load_variant("bistnet", chosen, SHIPPED, Shape, Network).to(device)
 
 
 def eyes_of(network: Network, device: str) -> Callable[[Tensor], Look]:

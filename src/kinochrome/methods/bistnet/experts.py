@@ -16,11 +16,11 @@ import torch
 from torch import Tensor, nn
 
 from kinochrome import weights
-from kinochrome.nets.block import Block
 from kinochrome.nets.deeplab import DeepLab
 from kinochrome.nets.evidence import enlarged
 from kinochrome.nets.hed import Hed
 from kinochrome.nets.imagenet import normalized, outputs_at
+from kinochrome.nets.pyramid import Pyramid
 from kinochrome.nets.vgg import Vgg
 
 LEVELS = ("relu2_2", "relu3_2", "relu4_2", "relu5_2")
@@ -45,18 +45,12 @@ class Look:
         return Look(change(self.lightness), levels, change(self.segments), change(self.edges))
 
 
-class Eyes(nn.Module):
+class Eyes(Pyramid):
     """Lightness (B, 1, H, W) to a `Look`: segments at stride 4, edges at stride 2."""
 
     def __init__(self, levels: tuple[int, int, int, int], classes: int) -> None:
-        super().__init__()
-        at2, at4, at8, at16 = levels
-        self.at2 = nn.Sequential(nn.Conv2d(1, at2, 3, 2, 1), nn.ReLU())
-        self.at4 = nn.Sequential(nn.Conv2d(at2, at4, 3, 2, 1), Block(at4))
-        self.at8 = nn.Sequential(nn.Conv2d(at4, at8, 3, 2, 1), Block(at8), Block(at8))
-        self.at16 = nn.Sequential(nn.Conv2d(at8, at16, 3, 2, 1), Block(at16), Block(at16))
-        self.down16, self.back8 = nn.Conv2d(at16, at8, 1), Block(at8)
-        self.down8, self.back4 = nn.Conv2d(at8, at4, 1), Block(at4)
+        super().__init__(levels)
+        at2, at4, at8, _ = levels
         self.classify = nn.Conv2d(at4, classes, 3, padding=1)
         self.sides = nn.ModuleList(nn.Conv2d(width, 1, 3, padding=1) for width in (at2, at4, at8))
         self.weigh = nn.Conv2d(3, 1, 1, bias=False)
@@ -65,17 +59,12 @@ class Eyes(nn.Module):
         # The kinds that segments tell apart: lightness, a, b, height in the frame, each over its spread.
         self.register_buffer("kinds", torch.zeros(classes, 4))
 
-    def forward(self, lightness: Tensor) -> Look:
+    def forward(self, lightness: Tensor) -> Look:  # type: ignore[override]  # eyes see more than their levels
         return self.drawn(lightness)[0]
 
     def drawn(self, lightness: Tensor) -> tuple[Look, Tensor, Tensor]:
         """The look, the logits of its segments, and those of the edges (B, 4, h, w): three sides, then their sum."""
-        x2 = self.at2(lightness / 50 - 1)
-        x4 = self.at4(x2)
-        x8 = self.at8(x4)
-        x16 = self.at16(x8)
-        x8 = self.back8(x8 + enlarged(self.down16(x16), 2))
-        x4 = self.back4(x4 + enlarged(self.down8(x8), 2))
+        x2, x4, x8, x16 = super().forward(lightness)
         segments = self.classify(x4)
         drawn = [side(x) for side, x in zip(self.sides, (x2, x4, x8), strict=True)]
         sides = torch.cat([drawn[0], enlarged(drawn[1], 2), enlarged(drawn[2], 4)], 1)

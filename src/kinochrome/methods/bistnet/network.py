@@ -17,7 +17,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from kinochrome.nets.evidence import added, agreement, enlarged, halved
+from kinochrome.nets import matching
+from kinochrome.nets.block import Residual, each_by_itself
+from kinochrome.nets.evidence import added, agreement, enlarged, halved, to_size
+from kinochrome.nets.matching import Places, Said
 from kinochrome.nets.warp import warp
 
 from .experts import Eyes, Look
@@ -27,8 +30,6 @@ LEAST = 64
 """No side is smaller: normalisation needs more than one place at the coarsest level."""
 COLOUR = 128.0
 """Scale of ab inside the network, as in Deep Exemplar, whose matching and losses the paper inherits."""
-AT_ONCE = 2048
-"""Places that are matched at once: memory grows with the reference's places alone."""
 
 Fusion = Literal["gates", "eq3-corrected", "eq3-printed", "average"]
 Experts = Literal["both", "segments", "edges", "none"]
@@ -63,32 +64,12 @@ class Shape:
 
 
 @dataclass(frozen=True)
-class Said:
-    """Colours of frames and how sure they are."""
-
-    ab: Tensor
-    """(B, 2, H, W)"""
-    confidence: Tensor
-    """(B, 1, H, W)"""
-
-
-@dataclass(frozen=True)
 class Known:
     """A frame with colours."""
 
     lightness: Tensor
     """(B, 1, H, W)"""
     said: Said
-
-
-@dataclass(frozen=True)
-class Places:
-    """A reference as matching sees it."""
-
-    keys: Tensor
-    """(B, n, k): one vector of length 1 for each of n places."""
-    values: Tensor
-    """(B, n, 3): mean colour and share of known pixels."""
 
 
 @dataclass(frozen=True)
@@ -113,23 +94,8 @@ class Correspondence(nn.Module):
     def forward(self, look: Look) -> Tensor:
         """(B, k, H / place, W / place)"""
         size = [side // self.place for side in look.lightness.shape[-2:]]
-        parts = [_to_size(branch(level), size) for branch, level in zip(self.branches, look.levels, strict=True)]
-        keys = self.key(self.joined(torch.cat(parts, 1)))
-        return F.normalize(keys - keys.mean((2, 3), keepdim=True), dim=1)
-
-
-class Residual(nn.Module):
-    """Two convolutions around a residual."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.first, self.second = (nn.Conv2d(width, width, 3, padding=1, padding_mode="reflect") for _ in range(2))
-        self.norm = nn.InstanceNorm2d(width, affine=True)
-        self.norm2 = nn.InstanceNorm2d(width, affine=True)
-        self.bend = nn.PReLU()
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x + self.norm2(self.second(self.bend(self.norm(self.first(x)))))
+        parts = [to_size(branch(level), size) for branch, level in zip(self.branches, look.levels, strict=True)]
+        return matching.unit(self.key(self.joined(torch.cat(parts, 1))))
 
 
 class Gate(nn.Module):
@@ -168,7 +134,7 @@ class UNet(nn.Module):
         x = passed.pop()
         for stage in self.up:
             skipped = passed.pop()
-            x = stage(torch.cat([_to_size(x, skipped.shape[-2:]), skipped], 1))
+            x = stage(torch.cat([to_size(x, skipped.shape[-2:]), skipped], 1))
         return self.leave(x)
 
 
@@ -197,26 +163,11 @@ class Network(nn.Module):
 
     def places(self, look: Look, said: Said) -> Places:
         """A reference, ready to be matched."""
-        mean = F.avg_pool2d(torch.cat([said.ab * said.confidence, said.confidence], 1), self.shape.place)
-        values = torch.cat([mean[:, :2] / mean[:, 2:].clamp(min=1e-3), mean[:, 2:]], 1)
-        return Places(_flat(self.correspondence(look)), _flat(values))
+        return matching.places(self.correspondence(look), said, self.shape.place)
 
     def match(self, keys: Tensor, reference: Places) -> Said:
-        """What the reference says of a frame by likeness alone (Eq. 1 and 2), at full size.
-
-        Confidence is the greatest cosine of each place, times how much is known of what it found.
-        """
-        asked, found = _flat(keys), []
-        for part in asked.split(AT_ONCE, 1):
-            alike = part @ reference.keys.mT
-            shares = torch.softmax(
-                alike / self.temperature + reference.values[..., 2].clamp(min=1e-4).log()[:, None], -1
-            )
-            colours = shares @ reference.values
-            found.append(torch.cat([colours, alike.amax(-1, keepdim=True)], -1))
-        small = torch.cat(found, 1).mT.unflatten(2, keys.shape[-2:])
-        full = enlarged(small, self.shape.place)
-        return Said(full[:, :2], (full[:, 2:3] * full[:, 3:]).clamp(0, 1))
+        """What the reference says of a frame by likeness alone (Eq. 1 and 2), at full size."""
+        return matching.match(keys, reference, self.shape.place, self.temperature)
 
     # --- Bidirectional temporal fusion ---
 
@@ -262,9 +213,9 @@ class Network(nn.Module):
         size = look.lightness.shape[-2:]
         seen = [look.lightness / 50 - 1]
         if self.shape.experts in ("both", "segments"):
-            seen.append(_to_size(look.segments, size))
+            seen.append(to_size(look.segments, size))
         if self.shape.experts in ("both", "edges"):
-            seen.append(_to_size(look.edges, size))
+            seen.append(to_size(look.edges, size))
         pyramid = [(torch.cat([*seen, told], 1), fused.ab / COLOUR)]
         for _ in range(self.shape.scales - 1):
             pyramid.append((halved(pyramid[-1][0]), halved(pyramid[-1][1])))
@@ -318,27 +269,13 @@ def silent(layer: nn.Conv2d) -> nn.Conv2d:
 def _branch(inputs: int, outputs: int) -> nn.Module:
     def convolution(entering: int) -> list[nn.Module]:
         turned = nn.Conv2d(entering, outputs, 3, padding=1, padding_mode="reflect")
-        return [turned, nn.InstanceNorm2d(outputs, affine=True), nn.PReLU()]
+        return [turned, each_by_itself(outputs), nn.PReLU()]
 
     return nn.Sequential(*convolution(inputs), *convolution(outputs))
 
 
 def _stage(inputs: int, outputs: int, stride: int) -> nn.Module:
     return nn.Sequential(
-        *(nn.Conv2d(inputs, outputs, 3, stride, padding=1), nn.InstanceNorm2d(outputs, affine=True), nn.ReLU()),
+        *(nn.Conv2d(inputs, outputs, 3, stride, padding=1), each_by_itself(outputs), nn.ReLU()),
         *(nn.Conv2d(outputs, outputs, 3, padding=1), nn.ReLU()),
     )
-
-
-def _to_size(x: Tensor, size: list[int] | torch.Size) -> Tensor:
-    """Averaged down or enlarged, bilinear."""
-    if list(x.shape[-2:]) == list(size):
-        return x
-    if x.shape[-1] > size[-1]:
-        return F.avg_pool2d(x, x.shape[-1] // size[-1])
-    return F.interpolate(x, size=tuple(size), mode="bilinear", align_corners=False)
-
-
-def _flat(x: Tensor) -> Tensor:
-    """(B, n, c) of (B, c, h, w)"""
-    return x.flatten(2).mT
