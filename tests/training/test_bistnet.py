@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import itertools
 import json
 import math
 from collections.abc import Callable
@@ -29,6 +28,7 @@ from kinochrome.types import Clip, Reference
 from tests.methods.test_flow import scene
 
 from . import tiny
+from .tiny import batch_of, steps_down, stir
 
 SMALL, PAPER = (recipes.find(f"bistnet-{variant}") for variant in ("small", "paper"))
 TINY = {"levels": [8, 8, 8, 8], "match": 8, "gate": 8, "drawing": [8, 8], "classes": 3}
@@ -56,20 +56,6 @@ def task_of(footage: Footage, path: Path = SMALL, ablation: str = "", **changes:
     task = loop.task_of(recipes.parse(tables, path), path, footage)
     assert isinstance(task, Task)
     return task
-
-
-def batch_of(task: Task, told: str) -> dict[str, Any]:
-    """The first batch that is told this."""
-    examples = task.examples(0, 1)
-    return examples[next(step for step in itertools.count() if examples.task_of(step) == told)]
-
-
-def stir(network: nn.Module) -> None:
-    """Layers that say nothing yet say something, so that those before them learn from the first step on."""
-    chance = torch.Generator().manual_seed(2)
-    for one in network.parameters():
-        if not one.any():
-            one.data.normal_(0, 0.02, generator=chance)
 
 
 def random(*shape: int) -> Tensor:
@@ -154,19 +140,6 @@ def test_colours_that_move_along_change_nothing() -> None:
 
 
 # --- Steps that teach ---
-
-
-def steps_down(task: Task, batch: dict[str, Any], count: int, rate: float) -> list[float]:
-    """The total before each step of AdamW on the same batch, and after the last."""
-    optimizer, totals = torch.optim.AdamW(task.network.parameters(), lr=rate), []
-    for _ in range(count):
-        total = task.terms(batch)["total"]
-        optimizer.zero_grad()
-        total.backward()
-        optimizer.step()
-        totals.append(float(total.detach()))
-    with torch.no_grad():
-        return [*totals, float(task.terms(batch)["total"])]
 
 
 @pytest.mark.parametrize("told", bistnet.TASKS)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import itertools
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,7 @@ from kinochrome.training.data import Footage
 from kinochrome.training.lstvc import Answered, Task
 
 from . import tiny
+from .tiny import batch_of, steps_down, stir
 
 SMALL, PAPER = (recipes.find(f"lstvc-{variant}") for variant in ("small", "paper"))
 TINY = {"levels": [8, 8, 8, 8], "high": 12, "token": 12, "feed": 16, "joined": 12, "head": 8, "drawing": [8, 8, 8]}
@@ -53,12 +53,6 @@ def task_of(footage: Footage, path: Path = SMALL, ablation: str = "", **changes:
     assert isinstance(task, Task)
     task.begin()
     return task
-
-
-def batch_of(task: Task, told: str) -> dict[str, Any]:
-    """The first batch that is told this."""
-    examples = task.examples(0, 1)
-    return examples[next(step for step in itertools.count() if examples.task_of(step) == told)]
 
 
 def random(*shape: int) -> Tensor:
@@ -119,19 +113,6 @@ def test_the_papers_recipe_is_the_papers() -> None:
 # --- Steps that teach ---
 
 
-def steps_down(task: Task, batch: dict[str, Any], count: int, rate: float) -> list[float]:
-    """The total before each step of AdamW on the same batch, and after the last."""
-    optimizer, totals = torch.optim.AdamW(task.network.parameters(), lr=rate), []
-    for _ in range(count):
-        total = task.terms(batch)["total"]
-        optimizer.zero_grad()
-        total.backward()
-        optimizer.step()
-        totals.append(float(total.detach()))
-    with torch.no_grad():
-        return [*totals, float(task.terms(batch)["total"])]
-
-
 @pytest.mark.parametrize("told", lstvc.TASKS)
 def test_steps_lower_the_loss_of_a_batch(footage: Footage, told: str) -> None:
     totals = steps_down(task := task_of(footage), batch_of(task, told), 10, 2e-3)
@@ -187,10 +168,7 @@ def test_public_weights_that_are_missing_are_told_before_anything_else(footage: 
 
 def test_all_that_is_there_learns(footage: Footage) -> None:
     task = task_of(footage, lesson={"frames": 6})
-    chance = torch.Generator().manual_seed(2)
-    for one in task.network.parameters():
-        if not one.any():
-            one.data.normal_(0, 0.02, generator=chance)
+    stir(task.network)
     task.terms(batch_of(task, "first"))["total"].backward()
     lengths = {name: one.grad for name, one in task.network.named_parameters()}
     silent = {name for name, one in lengths.items() if one is None or float(one.abs().max()) < 1e-9}

@@ -6,6 +6,7 @@ events = run(job(tmp_path, steps=4))
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -173,3 +174,30 @@ class Duel:
 
     def method(self, file: Path, device: str) -> Method:
         raise AssertionError("it is never judged")
+
+
+def batch_of(task: loop.Task, told: str) -> dict[str, Any]:
+    """The first batch that is told this."""
+    examples = task.examples(0, 1)
+    return examples[next(step for step in itertools.count() if examples.task_of(step) == told)]
+
+
+def stir(network: nn.Module) -> None:
+    """Layers that say nothing yet say something, so that those before them learn from the first step on."""
+    chance = torch.Generator().manual_seed(2)
+    for one in network.parameters():
+        if not one.any():
+            one.data.normal_(0, 0.02, generator=chance)
+
+
+def steps_down(task: loop.Task, batch: dict[str, Any], count: int, rate: float) -> list[float]:
+    """The total before each step of AdamW on the same batch, and after the last."""
+    optimizer, totals = torch.optim.AdamW(task.network.parameters(), lr=rate), []
+    for _ in range(count):
+        total = task.terms(batch)["total"]
+        optimizer.zero_grad()
+        total.backward()
+        optimizer.step()
+        totals.append(float(total.detach()))
+    with torch.no_grad():
+        return [*totals, float(task.terms(batch)["total"])]
