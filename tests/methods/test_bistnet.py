@@ -10,14 +10,14 @@ import torch
 from torch import Tensor
 
 from kinochrome import methods, weights
-from kinochrome.errors import MethodError, WeightsError
-from kinochrome.methods.bistnet import SHIPPED, experts, network
+from kinochrome.errors import WeightsError
+from kinochrome.methods.bistnet import experts, network
 from kinochrome.methods.bistnet.experts import Eyes, Look, PublicEyes
 from kinochrome.methods.bistnet.network import Known, Network, Shape, Side
 from kinochrome.nets.matching import Places, Said
 from kinochrome.types import Clip
-from tests.methods.test_flow import assert_same, away_and_back, error, in_pieces, reference, scene
-from tests.methods.test_kino import drain, grey
+from tests.methods.test_flow import reference, scene
+from tests.methods.test_kino import drain
 
 TINY = Shape(levels=(8, 8, 8, 8), match=8, gate=8, drawing=(8, 8), classes=3)
 PAPER = Shape(
@@ -212,54 +212,6 @@ def test_the_paper_variant_has_the_papers_sizes(untrained):
 # --- The method ---
 
 
-@pytest.mark.parametrize("frame", [0, 5, 11])
-def test_a_reference_is_kept_at_its_frame_and_carried_both_ways(method, frame):
-    lightness, ab = scene()
-    said, _ = drain(method, Clip(0, 0, lightness, (reference(lightness[frame], ab[frame], frame),)))
-    errors = error(said, ab)
-    assert errors[frame] == 0 and said[frame].confidence.min() == 1
-    assert errors[max(0, frame - 3) : frame + 4].max() < 0.4 * grey(ab)
-    assert errors.max() < 0.8 * grey(ab)
-
-
-def test_two_references_beat_one(method):
-    lightness, ab = scene()
-    ends = reference(lightness[0], ab[0], 20), reference(lightness[11], ab[11], 31)
-    one = error(drain(method, Clip(20, 0, lightness, ends[:1]))[0], ab)
-    both = error(drain(method, Clip(20, 0, lightness, ends))[0], ab)
-    assert both[1:-1].mean() < 0.8 * one[1:-1].mean()
-
-
-def test_of_many_references_the_nearest_two_count(method):
-    """The first and the last are wrong; the frames between the two in the middle hear nothing of them."""
-    lightness, ab = scene(frames=12, step=1)
-    inner = [reference(lightness[k], ab[k], k) for k in (4, 8)]
-    outer = [reference(lightness[k], -ab[k], k) for k in (0, 11)]
-    alone, _ = drain(method, Clip(0, 0, lightness, tuple(inner)))
-    among, _ = drain(method, Clip(0, 0, lightness, tuple(inner + outer)))
-    for one, other in zip(alone[4:9], among[4:9], strict=True):
-        assert torch.equal(one.ab, other.ab)
-    assert not torch.equal(alone[2].ab, among[2].ab)
-
-
-@pytest.mark.parametrize("hints", ["first", "still"])
-def test_pieces_say_what_the_whole_says(method, hints):
-    lightness, ab = scene(frames=24, step=1)
-    known = (reference(lightness[0], ab[0], 0 if hints == "first" else None),)
-    whole, _ = drain(method, Clip(0, 0, lightness, known))
-    first, kept = drain(method, Clip(0, 0, lightness[:13], known))
-    second, _ = drain(method, Clip(12, 1, lightness[12:], known, previous=first[-1], carried=kept))
-    for one, other in zip(whole, [*first, *second[1:]], strict=True):
-        assert torch.equal(one.ab, other.ab)
-
-
-@pytest.mark.parametrize("frames", [(5,), (33,), (0, 33, 57), (49, 85), (11, 12, 33, 36, 57)], ids=str)
-def test_references_anywhere_serve_pieces_as_they_serve_the_whole(method, frames):
-    lightness, ab = away_and_back(stay=8)
-    known = tuple(reference(lightness[frame], ab[frame], frame) for frame in frames)
-    assert_same(in_pieces(lightness, known, 20, method), list(method.colorize(Clip(0, 0, lightness, known))))
-
-
 def test_what_is_handed_on_does_not_grow(method):
     lightness, ab = scene(frames=30, step=1)
     known = (reference(lightness[0], ab[0], 0),)
@@ -268,17 +220,6 @@ def test_what_is_handed_on_does_not_grow(method):
         for count in (6, 30)
     ]
     assert sizes[0] == sizes[1] < 20 * lightness[0].nbytes
-
-
-def test_a_reference_that_covers_a_part_is_completed(method):
-    lightness, ab = scene(frames=3, step=0)
-    known = reference(lightness[0], ab[0], 0)
-    reach = known.confidence.clone()
-    reach[..., :20] = 0
-    hole = dataclasses.replace(known, ab=known.ab * reach, confidence=reach)
-    said, _ = drain(method, Clip(0, 0, lightness, (hole,)))
-    assert torch.equal(said[0].ab[..., 20:], ab[0][..., 20:])
-    assert said[0].ab[..., :16].abs().mean() > 1
 
 
 def test_every_frame_is_looked_at_once_and_forgotten(method, monkeypatch):
@@ -300,27 +241,7 @@ def test_a_run_that_brings_colours_back_draws_nothing(method, monkeypatch):
     assert len(said) == 8
 
 
-def test_a_film_of_a_few_pixels_is_coloured(method):
-    light = random(3, 1, 5, 9) * 100
-    known = reference(light[0], torch.full((2, 5, 9), 30.0), 0)
-    said, _ = drain(method, Clip(0, 0, light, (known,)))
-    assert all(one.ab.shape == (2, 5, 9) and torch.isfinite(one.ab).all() for one in said)
-
-
 # --- What it refuses ---
-
-
-def test_two_references_of_one_frame_are_an_error(method):
-    lightness, ab = scene(frames=3)
-    twice = (reference(lightness[0], ab[0], 7), reference(lightness[0], -ab[0], 7))
-    with pytest.raises(MethodError, match="frame 7 has several"):
-        list(method.colorize(Clip(7, 0, lightness, twice)))
-
-
-def test_no_reference_names_the_frame_and_the_way(method):
-    lightness, _ = scene(frames=3)
-    with pytest.raises(MethodError, match="at frame 7: give its shot a reference, for instance --reference PICTURE@7"):
-        list(method.colorize(Clip(7, 0, lightness)))
 
 
 def make(**options: str):
@@ -355,9 +276,3 @@ def test_weights_of_an_ablation_are_built_as_they_were_trained(tmp_path: Path):
     assert made.network.shape == shape
     lightness, ab = scene(frames=3)
     assert len(drain(made, Clip(0, 0, lightness, (reference(lightness[0], ab[0], 0),)))[0]) == 3
-
-
-def test_the_weights_that_come_along_say_what_they_are():
-    header = weights.read_header(SHIPPED)
-    assert header.method == "bistnet" and header.licence and header.recipe and header.data
-    assert SHIPPED.stat().st_size < 10e6

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
 
 import pytest
@@ -10,10 +9,10 @@ import torch
 
 from kinochrome import methods, views, weights
 from kinochrome.errors import WeightsError
-from kinochrome.methods.kino import KEPT, SHIPPED, tuning
+from kinochrome.methods.kino import KEPT, tuning
 from kinochrome.methods.kino.network import Candidate, Network, Shape, carried
 from kinochrome.types import Clip, Painted, Scribble
-from tests.methods.test_flow import assert_same, away_and_back, error, in_pieces, reference, scene
+from tests.methods.test_flow import error, reference, scene
 
 
 @pytest.fixture(scope="module")
@@ -34,24 +33,6 @@ def grey(ab: torch.Tensor) -> float:
     return float(ab.norm(dim=1).mean())
 
 
-@pytest.mark.parametrize("frame", [0, 5, 11])
-def test_a_reference_is_kept_at_its_frame_and_carried_both_ways(method, frame):
-    lightness, ab = scene()
-    said, _ = drain(method, Clip(0, 0, lightness, (reference(lightness[frame], ab[frame], frame),)))
-    errors = error(said, ab)
-    assert errors[frame] == 0 and said[frame].confidence.min() == 1
-    assert errors[max(0, frame - 3) : frame + 4].max() < 0.3 * grey(ab)
-    assert errors.max() < 0.6 * grey(ab)
-
-
-def test_two_references_beat_one(method):
-    lightness, ab = scene()
-    ends = reference(lightness[0], ab[0], 20), reference(lightness[11], ab[11], 31)
-    one = error(drain(method, Clip(20, 0, lightness, ends[:1]))[0], ab)
-    both = error(drain(method, Clip(20, 0, lightness, ends))[0], ab)
-    assert both[1:-1].mean() < 0.8 * one[1:-1].mean()
-
-
 @pytest.mark.parametrize("outside", ["before", "after"])
 def test_a_reference_outside_the_clip_is_used(method, outside):
     lightness, ab = scene()
@@ -59,18 +40,6 @@ def test_a_reference_outside_the_clip_is_used(method, outside):
     said, _ = drain(method, Clip(2, 0, lightness[inner], (reference(lightness[frame], ab[frame], frame),)))
     errors = error(said, ab[inner])
     assert (errors[0] if outside == "before" else errors[-1]) < 0.4 * grey(ab)
-
-
-@pytest.mark.parametrize("hints", ["first", "none", "still"])
-def test_pieces_say_what_the_whole_says(method, hints):
-    lightness, ab = scene(frames=24, step=1)
-    place = {"first": 0, "still": None}
-    known = (reference(lightness[0], ab[0], place[hints]),) if hints in place else ()
-    whole, _ = drain(method, Clip(0, 0, lightness, known))
-    first, kept = drain(method, Clip(0, 0, lightness[:13], known))
-    second, _ = drain(method, Clip(12, 1, lightness[12:], known, previous=first[-1], carried=kept))
-    for one, other in zip(whole, [*first, *second[1:]], strict=True):
-        assert torch.equal(one.ab, other.ab)
 
 
 def test_pieces_with_a_later_reference_say_what_the_whole_says(method):
@@ -82,13 +51,6 @@ def test_pieces_with_a_later_reference_say_what_the_whole_says(method):
     second, _ = drain(method, Clip(9, 1, lightness[9:], ends, previous=first[-1], carried=kept))
     for one, other in zip(whole, [*first, *second[1:]], strict=True):
         assert (one.ab - other.ab).abs().max() < 1e-3
-
-
-@pytest.mark.parametrize("frames", [(5,), (33,), (0, 33, 57), (49, 85), (11, 12, 33, 36, 57), ()], ids=str)
-def test_references_anywhere_serve_pieces_as_they_serve_the_whole(method, frames):
-    lightness, ab = away_and_back(stay=8)
-    known = tuple(reference(lightness[frame], ab[frame], frame) for frame in frames)
-    assert_same(in_pieces(lightness, known, 20, method), list(method.colorize(Clip(0, 0, lightness, known))))
 
 
 def test_what_is_handed_on_does_not_grow_with_the_shot(method):
@@ -167,18 +129,6 @@ def test_without_any_hint_it_still_colours(method):
     assert all(torch.isfinite(one.ab).all() and float(one.ab.abs().mean()) > 0.1 for one in said)
 
 
-def test_a_reference_that_does_not_reach_is_completed(method):
-    lightness, ab = scene(frames=3, step=0)
-    known = reference(lightness[0], ab[0], 0)
-    reach = known.confidence.clone()
-    reach[..., :20] = 0
-    hole = dataclasses.replace(known, ab=known.ab * reach, confidence=reach)
-    said, _ = drain(method, Clip(0, 0, lightness, (hole,)))
-    assert torch.equal(said[0].ab[..., 20:], ab[0][..., 20:])
-    assert said[0].ab[..., :16].abs().mean() > 1
-    assert said[0].confidence[..., :12].mean() < said[0].confidence[..., 24:].mean()
-
-
 def test_moved_pictures_carry_colours_and_doubt_what_lies_outside():
     network = Network(Shape((8, 8, 8, 8), 8))
     light = torch.rand(1, 1, 32, 32).mul(100)
@@ -191,14 +141,6 @@ def test_moved_pictures_carry_colours_and_doubt_what_lies_outside():
     assert torch.allclose(moved.ab[..., :-4], ab[..., 4:], atol=1e-4)
     assert torch.allclose(moved.confidence[..., 2:26], torch.ones(1, 1, 32, 24), atol=1e-3)
     assert (moved.confidence[..., -4:] == 0).all()
-
-
-def test_the_weights_that_come_along_say_what_they_are():
-    header = weights.read_header(SHIPPED)
-    assert header.method == "kino" and header.licence and header.recipe and header.data
-    assert SHIPPED.stat().st_size < 25e6
-    network = Network(Shape(**header.options))
-    assert sum(parameter.numel() for parameter in network.parameters()) < 12e6
 
 
 def test_other_weights_are_refused(tmp_path: Path):

@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from kinochrome import methods, weights
+from kinochrome import methods
 from kinochrome.errors import MethodError, WeightsError
 from kinochrome.methods.lstvc import SHIPPED, network
 from kinochrome.methods.lstvc.network import Linkage, Network, Shape, sine_positions
@@ -264,23 +264,6 @@ def test_imagenets_statistics_stay_while_it_learns():
 # --- The method ---
 
 
-@pytest.mark.parametrize("frame", [0, 5, 11])
-def test_a_reference_is_kept_at_its_frame_and_found_in_others(method, frame):
-    lightness, ab = scene()
-    said, _ = drain(method, Clip(0, 0, lightness, (reference(lightness[frame], ab[frame], frame),)))
-    errors = error(said, ab)
-    assert errors[frame] == 0 and said[frame].confidence.min() == 1
-    assert errors.max() < 0.8 * grey(ab)
-
-
-def test_two_references_beat_one(method):
-    lightness, ab = scene()
-    ends = reference(lightness[0], ab[0], 20), reference(lightness[11], ab[11], 31)
-    one = error(drain(method, Clip(20, 0, lightness, ends[:1]))[0], ab)
-    both = error(drain(method, Clip(20, 0, lightness, ends))[0], ab)
-    assert both[1:-1].mean() < 0.9 * one[1:-1].mean()
-
-
 def test_between_two_references_the_nearer_one_counts_more():
     """Two pictures of the same things that disagree: colours go from one to the other, and nowhere at once."""
     lightness, ab = scene(frames=1)
@@ -306,15 +289,6 @@ def test_what_one_reference_leaves_open_comes_from_the_other(method):
     assert both < 1.1 * alone
 
 
-def test_of_many_references_the_nearest_two_count(method):
-    lightness, ab = scene(frames=12, step=1)
-    inner = [reference(lightness[k], ab[k], k) for k in (4, 8)]
-    outer = [reference(lightness[k], -ab[k], k) for k in (0, 11)]
-    alone, _ = drain(method, Clip(0, 0, lightness, tuple(inner)))
-    among, _ = drain(method, Clip(0, 0, lightness, tuple(inner + outer)))
-    assert torch.equal(alone[6].ab, among[6].ab) and not torch.equal(alone[2].ab, among[2].ab)
-
-
 def test_a_still_of_another_moment_is_matched(method):
     lightness, ab = scene(frames=4, step=1)
     still = reference(lightness[0].flip(-1).contiguous(), ab[0].flip(-1).contiguous(), None)
@@ -332,16 +306,6 @@ def test_blocks_of_any_size_say_nearly_the_same(method, block):
     assert 0 < change < 0.1 * grey(ab)
 
 
-def test_pieces_of_whole_blocks_say_what_the_whole_says(method):
-    lightness, ab = scene(frames=18, step=1)
-    known = (reference(lightness[0], ab[0], 0),)
-    whole, _ = drain(method, Clip(0, 0, lightness, known))
-    first, kept = drain(method, Clip(0, 0, lightness[:9], known))
-    second, _ = drain(method, Clip(8, 1, lightness[8:], known, previous=first[-1], carried=kept))
-    for one, other in zip(whole, [*first, *second[1:]], strict=True):
-        assert torch.equal(one.ab, other.ab) and torch.equal(one.confidence, other.confidence)
-
-
 def test_any_pieces_say_nearly_what_the_whole_says(method):
     """With a reference in a later piece, too, as the film's own path goes through them."""
     lightness, ab = scene(frames=17, step=1)
@@ -357,24 +321,6 @@ def test_what_is_handed_on_does_not_grow(method):
     sizes = [drain(method, Clip(0, 0, lightness[:count], known))[1]["kept"].nbytes for count in (6, 30)]
     # 96 numbers for each 16 x 16 pixels of a block's three frames.
     assert sizes[0] == sizes[1] == 3 * 4 * 96 * math.prod(math.ceil(side / 16) for side in lightness.shape[-2:])
-
-
-def test_a_reference_that_covers_a_part_is_completed(method):
-    lightness, ab = scene(frames=3, step=0)
-    known = reference(lightness[0], ab[0], 0)
-    reach = known.confidence.clone()
-    reach[..., :20] = 0
-    hole = dataclasses.replace(known, ab=known.ab * reach, confidence=reach)
-    said, _ = drain(method, Clip(0, 0, lightness, (hole,)))
-    assert torch.equal(said[0].ab[..., 20:], ab[0][..., 20:])
-    assert said[0].ab[..., :16].abs().mean() > 1
-
-
-def test_a_film_of_a_few_pixels_is_coloured(method):
-    light = random(3, 1, 5, 9) * 100
-    known = reference(light[0], torch.full((2, 5, 9), 30.0), 0)
-    said, _ = drain(method, Clip(0, 0, light, (known,)))
-    assert all(one.ab.shape == (2, 5, 9) and torch.isfinite(one.ab).all() for one in said)
 
 
 def test_a_higher_temperature_mixes_more_places(method):
@@ -413,18 +359,6 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path):
 # --- What it refuses ---
 
 
-def test_two_references_of_one_frame_are_an_error(method):
-    lightness, ab = scene(frames=3)
-    twice = (reference(lightness[0], ab[0], 7), reference(lightness[0], -ab[0], 7))
-    with pytest.raises(MethodError, match="frame 7 has several"):
-        list(method.colorize(Clip(7, 0, lightness, twice)))
-
-
-def test_no_reference_names_the_frame_and_the_way(method):
-    with pytest.raises(MethodError, match=r"at frame 7.*--reference PICTURE@7"):
-        list(method.colorize(Clip(7, 0, scene(frames=2)[0])))
-
-
 @pytest.mark.parametrize(("option", "value"), [("block", "0"), ("temperature", "0")])
 def test_impossible_options_are_named(option, value):
     with pytest.raises(MethodError, match=option):
@@ -440,12 +374,6 @@ def test_weights_of_another_method_are_refused():
     other = SHIPPED.parent.parent / "bistnet" / "bistnet.safetensors"
     with pytest.raises(WeightsError, match="bistnet"):
         method_of(weights=str(other))
-
-
-def test_the_weights_that_come_along_say_what_they_are():
-    header = weights.read_header(SHIPPED)
-    assert header.method == "lstvc" and header.licence and header.recipe and header.data
-    assert SHIPPED.stat().st_size < 10e6
 
 
 def test_no_piece_is_run_backward(method, monkeypatch):

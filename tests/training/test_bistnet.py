@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -28,38 +27,17 @@ from kinochrome.types import Clip, Reference
 from tests.methods.test_flow import scene
 
 from . import tiny
-from .tiny import batch_of, steps_down, stir
+from .tiny import batch_of, random, steps_down, stir, weighed
 
 SMALL, PAPER = (recipes.find(f"bistnet-{variant}") for variant in ("small", "paper"))
 TINY = {"levels": [8, 8, 8, 8], "match": 8, "gate": 8, "drawing": [8, 8], "classes": 3}
 LESSON = {"frames": 3, "side": 48, "photos": 0.0, "worn": 0.0, "jump": 2}
 
 
-@pytest.fixture(scope="module")
-def footage(tmp_path_factory: pytest.TempPathFactory) -> Footage:
-    folder = tmp_path_factory.mktemp("footage")
-    tiny.footage(folder / "data", (12, 9))
-    tiny.photographs(folder / "data")
-    return Footage([folder / "data"], folder / "store")
-
-
 def task_of(footage: Footage, path: Path = SMALL, ablation: str = "", **changes: dict[str, Any]) -> Task:
     """A shipped recipe's task on tiny clips, one example a batch; `changes` are keys by table."""
-    tables = recipes.ablated(recipes.tables_of(path), ablation)
-    tables["run"] |= {"batch": 1} | changes.pop("run", {})
-    tables["lesson"] |= LESSON | changes.pop("lesson", {})
-    if path == SMALL:
-        tables["network"] |= TINY
-    for table, keys in changes.items():
-        tables[table] |= keys
-    torch.manual_seed(1)
-    task = loop.task_of(recipes.parse(tables, path), path, footage)
-    assert isinstance(task, Task)
-    return task
-
-
-def random(*shape: int) -> Tensor:
-    return torch.rand(shape, generator=torch.Generator().manual_seed(sum(shape)))
+    small = {"network": TINY} if path == SMALL else {}
+    return tiny.task_of(footage, path, ablation, small | {"lesson": LESSON}, changes)
 
 
 # --- The paper's losses ---
@@ -106,12 +84,8 @@ def test_a_grey_picture_has_no_edge_that_the_film_has_not(footage: Footage, monk
 
 def test_equation_5_sums_what_the_recipe_weighs(footage: Footage) -> None:
     task = task_of(footage)
-    loss = task.recipe.loss
     for told in bistnet.TASKS:
-        terms = {name: one.detach() for name, one in task.terms(batch_of(task, told)).items()}
-        total = terms.pop("total")
-        assert terms.keys() == loss.keys() and all(weight > 0 for weight in loss.values())
-        assert float(total) == pytest.approx(sum(loss[name] * float(terms[name]) for name in terms), rel=1e-5)
+        weighed(task, batch_of(task, told))
 
 
 def test_the_papers_weights_are_the_papers() -> None:
@@ -155,27 +129,6 @@ def made() -> dict[str, nn.Module]:
     return {}
 
 
-@pytest.fixture
-def public(made: dict[str, nn.Module], monkeypatch: pytest.MonkeyPatch) -> dict[str, nn.Module]:
-    """Public networks of their true sizes have random weights: nothing is downloaded here."""
-
-    def load(make: Callable[[], nn.Module], name: str, device: str) -> nn.Module:
-        if name not in made:
-            with torch.random.fork_rng(), pytest.MonkeyPatch.context() as patch:
-                # The classifier of VGG, nine tenths of it, is never asked.
-                patch.setattr(nn.Linear, "reset_parameters", lambda self: None)
-                torch.manual_seed(3)
-                made[name] = make().eval().requires_grad_(False)
-                for part in made[name].modules():
-                    if isinstance(part, nn.Conv2d):
-                        nn.init.kaiming_normal_(part.weight, nonlinearity="relu")
-        return made[name]
-
-    monkeypatch.setattr(weights, "load", load)
-    monkeypatch.setattr(weights, "find", lambda name: Path(name))
-    return made
-
-
 @pytest.fixture(scope="module")
 def kept(footage: Footage) -> Task:
     with pytest.MonkeyPatch.context() as patch:
@@ -203,11 +156,8 @@ def paper(kept: Task, public: dict[str, nn.Module]) -> Task:
 
 def test_steps_of_the_papers_sizes_lower_the_loss_of_a_batch(paper: Task, public: dict[str, nn.Module]) -> None:
     assert paper.network.eyes is None and sum(one.numel() for one in paper.network.parameters()) == 27_902_870
-    batch, loss = batch_of(paper, "first"), paper.recipe.loss
-    before = {name: one.detach() for name, one in paper.terms(batch).items()}
-    total = before.pop("total")
-    assert before.keys() == loss.keys() and all(bool(one.isfinite()) for one in before.values())
-    assert float(total) == pytest.approx(sum(loss[name] * float(before[name]) for name in loss), rel=1e-5)
+    batch = batch_of(paper, "first")
+    weighed(paper, batch)
     totals = steps_down(paper, batch, 3, 2e-4)
     assert totals[-1] < 0.97 * totals[0]
     gradients = {name: one.grad for name, one in paper.network.named_parameters()}
@@ -269,19 +219,13 @@ def test_every_task_teaches_all_that_it_uses(footage: Footage, told: str) -> Non
 
 
 def test_a_run_leaves_weights_that_the_method_runs(footage: Footage, tmp_path: Path) -> None:
-    tables = recipes.ablated(recipes.tables_of(SMALL))
-    tables["run"] |= {"steps": 2, "batch": 2, "workers": 0}
-    tables["network"] |= TINY
-    tables["lesson"] |= LESSON | {"photos": 0.5, "worn": 0.5}
-    (tmp_path / "tiny.toml").write_text(recipes.written(tables), encoding="utf-8")
-    tiny.footage(tmp_path / "data")
-    tiny.photographs(tmp_path / "data")
-    told = tiny.run(loop.Job(tmp_path / "tiny.toml", (tmp_path / "data",), tmp_path / "run"))
+    job = tiny.shipped(tmp_path, SMALL, {"network": TINY, "lesson": LESSON | {"photos": 0.5, "worn": 0.5}})
+    told = tiny.run(job)
     assert [data["step"] for event, data in told if event == "step"] == [1, 2]
-    made = Bistnet(BistnetOptions(weights=str(tmp_path / "run/last.safetensors")))
+    made = Bistnet(BistnetOptions(weights=str(job.folder / "last.safetensors")))
     kinds = made.network.eyes.kinds
-    again = Footage([tmp_path / "data"], tmp_path / "run/store")
-    assert torch.allclose(kinds, bistnet.kinds_of(again, 3, tables["run"].get("seed", 1)), atol=1e-6), "as they were"
+    again, seed = Footage(job.data, tmp_path / "store"), recipes.read(job.recipe).run.seed
+    assert torch.allclose(kinds, bistnet.kinds_of(again, 3, seed), atol=1e-6), "as they were"
 
 
 # --- Ablations ---

@@ -240,6 +240,17 @@ def test_tensorboard_has_every_figure_once(tmp_path: Path) -> None:
     assert sum(len(events.Scalars(name)) for name in events.Tags()["scalars"]) == len(logged)
 
 
+def assert_goes_on(whole: loop.Job, stop: int) -> None:
+    """Stopped at a step and gone on with, it leaves what it leaves unbroken."""
+    broken = replace(whole, folder=whole.folder.with_name("broken"))
+    tiny.run(whole)
+    with pytest.raises(KeyboardInterrupt):
+        tiny.run(broken, stop_at=stop)
+    tiny.run(replace(broken, resume=True))
+    assert equal(tiny.state_of(whole.folder), tiny.state_of(broken.folder))
+    assert tiny.files_of(whole.folder) == tiny.files_of(broken.folder)
+
+
 def killed_at_3(event: str, data: dict[str, Any]) -> None:
     if data["step"] == 3:
         raise RuntimeError
@@ -272,13 +283,7 @@ def test_what_a_network_draws_by_chance_goes_on_too(tmp_path: Path, monkeypatch:
         return terms | {"total": terms["total"] * (0.5 + torch.rand(()))}
 
     monkeypatch.setattr(kino, "total", chancy)
-    whole = tiny.job(tmp_path)
-    tiny.run(whole)
-    broken = replace(whole, folder=tmp_path / "broken")
-    with pytest.raises(KeyboardInterrupt):
-        tiny.run(broken, stop_at=2)
-    tiny.run(replace(broken, resume=True))
-    assert equal(tiny.state_of(whole.folder), tiny.state_of(broken.folder))
+    assert_goes_on(tiny.job(tmp_path), 2)
 
 
 def test_a_resumed_run_knows_its_best(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -470,14 +475,8 @@ def test_the_critic_is_kept_with_the_state_and_not_with_the_weights(tmp_path: Pa
 @pytest.mark.parametrize("precision", ["float32", "float16"])
 def test_a_contest_that_was_stopped_goes_on_as_if_it_had_not_been(tmp_path: Path, precision: str) -> None:
     whole = dueling(tmp_path, steps=6, precision=precision)
-    tiny.run(whole)
-    broken = replace(whole, folder=tmp_path / "broken")
-    with pytest.raises(KeyboardInterrupt):
-        tiny.run(broken, stop_at=3)
-    tiny.run(replace(broken, resume=True))
-    state = tiny.state_of(whole.folder)
-    assert equal(state, tiny.state_of(broken.folder)) and any(name.startswith("/critic/optimizer/") for name in state)
-    assert tiny.files_of(whole.folder) == tiny.files_of(broken.folder)
+    assert_goes_on(whole, 3)
+    assert any(name.startswith("/critic/optimizer/") for name in tiny.state_of(whole.folder))
 
 
 @pytest.mark.usefixtures("duel")
@@ -632,13 +631,7 @@ def test_parts_and_critic_fall_together(tmp_path: Path) -> None:
 def test_parts_that_were_stopped_go_on_as_if_they_had_not_been(tmp_path: Path) -> None:
     said = "rates = { 2 = 1e-4 }\nfalls = [[0.5, 0.3], [0.8, 0.1]]"
     whole = saying(dueling(tmp_path, steps=6), said)
-    tiny.run(whole)
-    broken = replace(whole, folder=tmp_path / "broken")
-    with pytest.raises(KeyboardInterrupt):
-        tiny.run(broken, stop_at=3)
-    tiny.run(replace(broken, resume=True))
-    assert equal(tiny.state_of(whole.folder), tiny.state_of(broken.folder))
-    assert tiny.files_of(whole.folder) == tiny.files_of(broken.folder)
+    assert_goes_on(whole, 3)
     assert len(loop.read_state(whole.folder)["optimizer"]["param_groups"]) == 2
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,47 +15,25 @@ from kinochrome.errors import TrainingError, WeightsError
 from kinochrome.methods import bistnet
 from kinochrome.methods.lstvc import Lstvc, LstvcOptions
 from kinochrome.methods.lstvc.network import COLOUR
-from kinochrome.training import loop, lstvc
+from kinochrome.training import lstvc
 from kinochrome.training import recipe as recipes
 from kinochrome.training.data import Footage
 from kinochrome.training.lstvc import Answered, Task
 
 from . import tiny
-from .tiny import batch_of, steps_down, stir
+from .tiny import batch_of, random, steps_down, stir, weighed
 
 SMALL, PAPER = (recipes.find(f"lstvc-{variant}") for variant in ("small", "paper"))
 TINY = {"levels": [8, 8, 8, 8], "high": 12, "token": 12, "feed": 16, "joined": 12, "head": 8, "drawing": [8, 8, 8]}
 LESSON = {"frames": 4, "side": 64, "photos": 0.0, "worn": 0.0, "jump": 2}
 
 
-@pytest.fixture(scope="module")
-def footage(tmp_path_factory: pytest.TempPathFactory) -> Footage:
-    folder = tmp_path_factory.mktemp("footage")
-    tiny.footage(folder / "data", (12, 9))
-    tiny.photographs(folder / "data")
-    return Footage([folder / "data"], folder / "store")
-
-
 def task_of(footage: Footage, path: Path = SMALL, ablation: str = "", **changes: dict[str, Any]) -> Task:
     """A shipped recipe's task on tiny clips, one example a batch; `changes` are keys by table."""
-    tables = recipes.ablated(recipes.tables_of(path), ablation)
-    tables["run"] |= {"batch": 1}
-    tables["lesson"] |= LESSON | changes.pop("lesson", {})
-    if path == SMALL:
-        tables["network"] |= TINY
-    for table, keys in changes.items():
-        tables[table] |= keys
-    if path == SMALL and tables["network"]["levels"] == TINY["levels"]:
-        tables["lesson"]["trunk"] = ""
-    torch.manual_seed(1)
-    task = loop.task_of(recipes.parse(tables, path), path, footage)
-    assert isinstance(task, Task)
-    task.begin()
-    return task
-
-
-def random(*shape: int) -> Tensor:
-    return torch.rand(shape, generator=torch.Generator().manual_seed(sum(shape)))
+    small = {"network": TINY} if path == SMALL else {}
+    # Features of bistnet fit a network of other levels only.
+    trunk = {} if "levels" in changes.get("network", {}) else {"trunk": ""}
+    return tiny.task_of(footage, path, ablation, small | {"lesson": LESSON | trunk}, changes)
 
 
 # --- The paper's losses ---
@@ -91,12 +68,8 @@ def test_equation_8_is_the_mean_distance_of_ab(footage: Footage) -> None:
 
 def test_equation_11_sums_what_the_recipe_weighs(footage: Footage) -> None:
     task = task_of(footage)
-    loss = task.recipe.loss
     for told in lstvc.TASKS:
-        terms = {name: one.detach() for name, one in task.terms(batch_of(task, told)).items()}
-        total = terms.pop("total")
-        assert terms.keys() == loss.keys() and all(weight > 0 for weight in loss.values())
-        assert float(total) == pytest.approx(sum(loss[name] * float(terms[name]) for name in terms), rel=1e-5)
+        weighed(task, batch_of(task, told))
 
 
 def test_the_papers_recipe_is_the_papers() -> None:
@@ -119,37 +92,13 @@ def test_steps_lower_the_loss_of_a_batch(footage: Footage, told: str) -> None:
     assert totals[-1] < 0.95 * totals[0]
 
 
-@pytest.fixture
-def public(monkeypatch: pytest.MonkeyPatch) -> dict[str, nn.Module]:
-    """Public networks of their true sizes have random weights: nothing is downloaded here."""
-    made: dict[str, nn.Module] = {}
-
-    def load(make: Callable[[], nn.Module], name: str, device: str) -> nn.Module:
-        if name not in made:
-            with torch.random.fork_rng(), pytest.MonkeyPatch.context() as patch:
-                patch.setattr(nn.Linear, "reset_parameters", lambda self: nn.init.zeros_(self.weight))
-                torch.manual_seed(3)
-                made[name] = make().eval().requires_grad_(False)
-                for part in made[name].modules():
-                    if isinstance(part, nn.Conv2d):
-                        nn.init.kaiming_normal_(part.weight, nonlinearity="relu")
-        return made[name]
-
-    monkeypatch.setattr(weights, "load", load)
-    monkeypatch.setattr(weights, "find", lambda name: Path(name))
-    return made
-
-
 def test_steps_of_the_papers_sizes_lower_the_loss_of_a_batch(footage: Footage, public: dict[str, nn.Module]) -> None:
     """All five terms, and the critic's beside them; the trunk begins as the public one, and learns."""
     task = task_of(footage, PAPER, lesson={"block": 1})
     trunk = task.network.correspondence.trunk.resnet
     assert torch.equal(trunk.conv1.weight, public["resnet101"].conv1.weight)
-    batch, loss = batch_of(task, "first"), task.recipe.loss
-    before = {name: one.detach() for name, one in task.terms(batch).items()}
-    total = before.pop("total")
-    assert before.keys() == loss.keys() and all(bool(one.isfinite()) for one in before.values())
-    assert float(total) == pytest.approx(sum(loss[name] * float(before[name]) for name in loss), rel=1e-5)
+    batch = batch_of(task, "first")
+    weighed(task, batch)
     totals = steps_down(task, batch, 3, 1e-4)
     assert min(totals[1:]) < 0.99 * totals[0]
     gradients = {name: one.grad for name, one in task.network.named_parameters()}
@@ -189,19 +138,14 @@ def test_the_small_variant_sees_at_first_as_bistnet_does(footage: Footage) -> No
 def test_a_resumed_run_and_one_with_weights_of_its_own_begin_with_those(tmp_path: Path) -> None:
     """They ask for nothing that a new run begins from: here a file that is gone."""
     torch.save({"model": vistr_of(12, 16)}, tmp_path / "vistr.pth")
-    tables = recipes.ablated(recipes.tables_of(SMALL))
-    tables["run"] |= {"steps": 1, "batch": 1, "workers": 0}
-    tables["network"] |= TINY
-    tables["lesson"] |= LESSON | {"trunk": "", "vistr": str(tmp_path / "vistr.pth")}
-    (tmp_path / "tiny.toml").write_text(recipes.written(tables), encoding="utf-8")
-    tiny.footage(tmp_path / "data")
-    job = loop.Job(tmp_path / "tiny.toml", (tmp_path / "data",), tmp_path / "run")
+    lesson = LESSON | {"trunk": "", "vistr": str(tmp_path / "vistr.pth")}
+    job = tiny.shipped(tmp_path, SMALL, {"run": {"steps": 1}, "network": TINY, "lesson": lesson})
     tiny.run(job)
-    begun = weights.read(tmp_path / "run/last.safetensors")["correspondence.augment.1.layer.linear1.weight"]
+    begun = weights.read(job.folder / "last.safetensors")["correspondence.augment.1.layer.linear1.weight"]
     assert begun.mean() == pytest.approx(1, abs=0.01)
     (tmp_path / "vistr.pth").unlink()
     tiny.run(dataclasses.replace(job, resume=True))
-    tiny.run(dataclasses.replace(job, folder=tmp_path / "next", start_from=tmp_path / "run/last.safetensors"))
+    tiny.run(dataclasses.replace(job, folder=tmp_path / "next", start_from=job.folder / "last.safetensors"))
     with pytest.raises(TrainingError, match=r"vistr\.pth"):
         tiny.run(dataclasses.replace(job, folder=tmp_path / "new"))
 
@@ -235,16 +179,11 @@ def test_every_ablation_takes_a_step(footage: Footage, name: str) -> None:
 
 
 def test_a_run_leaves_weights_that_the_method_runs(footage: Footage, tmp_path: Path) -> None:
-    tables = recipes.ablated(recipes.tables_of(SMALL))
-    tables["run"] |= {"steps": 2, "batch": 2, "workers": 0}
-    tables["network"] |= TINY
-    tables["lesson"] |= LESSON | {"photos": 0.5, "worn": 0.5, "trunk": ""}
-    (tmp_path / "tiny.toml").write_text(recipes.written(tables), encoding="utf-8")
-    tiny.footage(tmp_path / "data")
-    tiny.photographs(tmp_path / "data")
-    told = tiny.run(loop.Job(tmp_path / "tiny.toml", (tmp_path / "data",), tmp_path / "run"))
+    lesson = LESSON | {"photos": 0.5, "worn": 0.5, "trunk": ""}
+    job = tiny.shipped(tmp_path, SMALL, {"network": TINY, "lesson": lesson})
+    told = tiny.run(job)
     assert [data["step"] for event, data in told if event == "step"] == [1, 2]
-    made = Lstvc(LstvcOptions(weights=str(tmp_path / "run/last.safetensors")))
+    made = Lstvc(LstvcOptions(weights=str(job.folder / "last.safetensors")))
     assert made.network.shape.token == 12
 
 

@@ -7,18 +7,21 @@ events = run(job(tmp_path, steps=4))
 from __future__ import annotations
 
 import itertools
+import math
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
+import pytest
 import torch
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from kinochrome import video, weights
 from kinochrome.training import loop
+from kinochrome.training import recipe as recipes
 from kinochrome.training.data import Footage
 from kinochrome.training.losses.adversarial import hinge_discriminator, hinge_generator
 from kinochrome.training.losses.reconstruction import l1
@@ -91,6 +94,33 @@ def job(folder: Path, name: str = "run", **changes: Any) -> loop.Job:
     file = recipe(folder / f"{name}.toml", **changes)
     made = loop.Job(recipe=file, data=(data,), folder=folder / name, store=folder / "store")
     return replace(made, **fields)
+
+
+def shrunk(path: Path, ablation: str, *changes: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """A shipped recipe's tables, one example a batch; then what is changed: keys by table."""
+    tables = recipes.ablated(recipes.tables_of(path), ablation)
+    for change in ({"run": {"batch": 1}}, *changes):
+        for table, keys in change.items():
+            tables[table] |= keys
+    return tables
+
+
+def task_of(footage: Footage, path: Path, ablation: str, *changes: dict[str, dict[str, Any]]) -> Any:
+    """The task of those tables as a new run begins, its network the same one each time."""
+    torch.manual_seed(1)
+    task = loop.task_of(recipes.parse(shrunk(path, ablation, *changes), path), path, footage)
+    if isinstance(task, loop.Begun):
+        task.begin()
+    return task
+
+
+def shipped(folder: Path, path: Path, *changes: dict[str, dict[str, Any]]) -> loop.Job:
+    """Two steps of a shipped recipe, changed, on footage and photographs in `folder`/data."""
+    if not (folder / "data").exists():
+        photographs(footage(folder / "data"))
+    steps = {"run": {"steps": 2, "batch": 2, "workers": 0}}
+    (folder / path.name).write_text(recipes.written(shrunk(path, "", steps, *changes)), encoding="utf-8")
+    return loop.Job(folder / path.name, (folder / "data",), folder / path.stem, store=folder / "store")
 
 
 def run(job: loop.Job, stop_at: int = 0) -> list[tuple[str, dict[str, Any]]]:
@@ -176,10 +206,24 @@ class Duel:
         raise AssertionError("it is never judged")
 
 
+def random(*shape: int) -> Tensor:
+    """Numbers from 0 to 1, the same ones for the same shape."""
+    return torch.rand(shape, generator=torch.Generator().manual_seed(sum(shape)))
+
+
 def batch_of(task: loop.Task, told: str) -> dict[str, Any]:
     """The first batch that is told this."""
     examples = task.examples(0, 1)
     return examples[next(step for step in itertools.count() if examples.task_of(step) == told)]
+
+
+def weighed(task: Any, batch: dict[str, Any]) -> dict[str, float]:
+    """The terms of a batch: those of the recipe, each of some weight, of which `total` is the sum."""
+    terms = {name: float(one.detach()) for name, one in task.terms(batch).items()}
+    loss, total = task.recipe.loss, terms.pop("total")
+    assert terms.keys() == loss.keys() and all(weight > 0 for weight in loss.values())
+    assert math.isfinite(total) and total == pytest.approx(sum(loss[name] * terms[name] for name in terms), rel=1e-5)
+    return terms
 
 
 def stir(network: nn.Module) -> None:

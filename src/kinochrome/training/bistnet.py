@@ -15,18 +15,16 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from kinochrome import color, flow, weights
-from kinochrome.errors import TrainingError
 from kinochrome.methods.bistnet import Bistnet, BistnetOptions
 from kinochrome.methods.bistnet.experts import Eyes, Look, PublicEyes, frames_of
 from kinochrome.methods.bistnet.network import COLOUR, STRIDE, Known, Network, Shape, Side
 from kinochrome.nets.matching import Said
 from kinochrome.types import Method
 
-from .critic import Critic, paired, seen
+from .critic import Critic
 from .data import Footage
-from .lessons import Examples, Lesson, check_losses, motions, other_moment, share_of, weighted
+from .lessons import Examples, Lesson, check_losses, pictures_of, swept, totalled
 from .losses import (
-    CONTESTS,
     contextual,
     edge,
     guided_smoothness,
@@ -58,7 +56,7 @@ class Task:
     def __init__(self, recipe: Recipe, path: Path, footage: Footage) -> None:
         self.recipe, self.footage = recipe, footage
         self.lesson = build(Lesson, recipe.lesson, path, "lesson")
-        _check_lesson(self.lesson, path)
+        self.lesson.check(path, STRIDE, 3, ": something to colour between two references")
         footage.check(self.lesson.frames, self.lesson.photos)
         shape = build(Shape, recipe.network, path, "network")
         check_losses(recipe.loss, LOSSES if shape.variant == "small" else LOSSES - TAUGHT, path)
@@ -68,28 +66,23 @@ class Task:
         self.options = asdict(shape)
         if self.network.eyes:
             self.network.eyes.kinds.copy_(kinds_of(footage, shape.classes, recipe.run.seed))
-        self.critic = Critic(6) if recipe.loss.get("adversarial") else None
+        self.critic = Critic(6, "relativistic") if recipe.loss.get("adversarial") else None
         self._eyes: Eyes | PublicEyes | None = None
         self._features: Any = None
-        self._shown: tuple[Tensor, Tensor] | None = None
 
     def examples(self, process: int, processes: int) -> Examples:
-        run = self.recipe.run
-        share = share_of(run.batch, process, processes)
-        return Examples(partial(sample, self.footage, self.lesson), TASKS, run.seed, run.steps, share)
+        return Examples(partial(sample, self.footage, self.lesson), TASKS, self.recipe.run, process, processes)
 
     def terms(self, batch: dict[str, Any]) -> dict[str, Tensor]:
         looks, found = self._see(batch)
         still = self._look(batch["still"][:, :1]) if "still" in batch else None
         answered = rollout(self.network, batch, looks, still)
         found |= self._losses(batch, answered)
-        return found | {"total": weighted(found, self.recipe.loss)}
+        return totalled(found, self.recipe.loss)
 
     def contest(self, batch: dict[str, Any]) -> dict[str, Tensor]:
-        """What the critic pays for its scores of true frames and of the last answers."""
-        assert self.critic is not None and self._shown is not None
-        true, ours = self._shown
-        return {"total": CONTESTS["relativistic"].discriminator(self.critic(true), self.critic(ours))}
+        assert self.critic is not None
+        return self.critic.contest()
 
     def method(self, file: Path, device: str) -> Method:
         return Bistnet(BistnetOptions(self.network.shape.variant, str(file)), device)
@@ -148,20 +141,8 @@ class Task:
             if "contextual" in wanted:
                 found["contextual"] = contextual(ours, theirs, (2.0, 4.0, 8.0))
         if self.critic is not None:
-            # Two frames at a time, so that flicker shows.
-            pairs = [paired(seen(light, colours), answered.count) for colours in (true, ab)]
-            self._shown = pairs[0], pairs[1].detach()
-            found["adversarial"] = CONTESTS["relativistic"].generator(self.critic(pairs[0]), self.critic(pairs[1]))
+            found["adversarial"] = self.critic.fooled(light, true, ab, answered.count)
         return found
-
-
-def _check_lesson(lesson: Lesson, path: Path) -> None:
-    if lesson.frames < 3:
-        raise TrainingError(
-            f"{path}: lesson.frames = {lesson.frames} must be at least 3: something to colour between two references."
-        )
-    if lesson.side < 1 or lesson.side % STRIDE:
-        raise TrainingError(f"{path}: lesson.side = {lesson.side} must be a multiple of {STRIDE}.")
 
 
 def _borrowed(shape: Shape, loss: dict[str, float]) -> set[str]:
@@ -176,16 +157,7 @@ def _borrowed(shape: Shape, loss: dict[str, float]) -> set[str]:
 def sample(footage: Footage, lesson: Lesson, task: str, random: np.random.Generator) -> dict[str, Any]:
     """One example: true colours, motion, the first frame's groups of alike pixels."""
     cut, lab = lesson.cut(footage, random, both_ends=task == "both")
-    light = lab[:, 0].numpy()
-    search = flow.Motion(0)
-    example: dict[str, Any] = {"name": cut.name, "lab": lab, "grouped": grouped(cut.lab[0])}
-    example |= {"when": torch.tensor(cut.frames, dtype=torch.float32)}
-    example |= {f"ahead_{name}": motion for name, motion in motions(search, light).items()}
-    if task == "both":
-        example |= {f"back_{name}": motion for name, motion in motions(search, light[::-1]).items()}
-    if task == "still":
-        example["still"] = other_moment(cut, random)
-    return example
+    return swept(cut, lab, task, flow.Motion(0), random) | {"grouped": grouped(cut.lab[0])}
 
 
 # --- What the experts of the small variant are taught: groups of alike pixels, found without labels ---
@@ -221,14 +193,8 @@ def kind_of(grouped: Tensor, kinds: Tensor) -> Tensor:
 
 def kinds_of(footage: Footage, count: int, seed: int) -> Tensor:
     """(count, 4): clusters of what pictures of the data hold."""
-    random = np.random.default_rng([seed, 3])
-    points = []
-    for _ in range(48):
-        strip = footage.strips[int(random.integers(len(footage.strips)))]
-        rgb = footage.rgb(strip, [int(random.integers(strip.frames))])[0]
-        rgb = cv2.resize(rgb, (128, 128), interpolation=cv2.INTER_AREA)
-        lab = color.lab_from_rgb(torch.from_numpy(rgb).permute(2, 0, 1).float() / 255)
-        points.append(features_of(grouped(lab)[None])[0].flatten(1).T[::8])
+    pictures = pictures_of(footage, seed, 48, 128)
+    points = [features_of(grouped(lab)[None])[0].flatten(1).T[::8] for lab in pictures]
     cv2.setRNGSeed(seed)
     until = (cv2.TERM_CRITERIA_EPS + cv2.TERM_CRITERIA_MAX_ITER, 30, 1e-3)
     _, _, centres = cv2.kmeans(torch.cat(points).numpy(), count, None, until, 3, cv2.KMEANS_PP_CENTERS)  # type: ignore[call-overload]  # the stub forgets None

@@ -6,11 +6,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
+from .losses import CONTESTS
+
 
 class Critic(nn.Module):
     """Pictures (B, inputs, H, W) to unbounded scores of overlapping patches, greater for what is taken to be real."""
 
-    def __init__(self, inputs: int, width: int = 64, depth: int = 4) -> None:
+    def __init__(self, inputs: int, contest: str, width: int = 64, depth: int = 4) -> None:
         super().__init__()
         layers: list[nn.Module] = []
         for level in range(depth):
@@ -18,9 +20,30 @@ class Critic(nn.Module):
             layers += [spectral_norm(nn.Conv2d(inputs, outputs, 4, 2, 1)), nn.LeakyReLU(0.2)]
             inputs = outputs
         self.layers = nn.Sequential(*layers, spectral_norm(nn.Conv2d(inputs, 1, 3, 1, 1)))
+        self.name = contest
+        self.shown: tuple[Tensor, Tensor] | None = None
 
     def forward(self, pictures: Tensor) -> Tensor:
         return self.layers(pictures)
+
+    def fooled(self, lightness: Tensor, true: Tensor, ab: Tensor, count: int = 0) -> Tensor:
+        """What the network pays for its answers `ab` of frames whose colours are `true`; both are kept for `contest`.
+
+        With a `count` of frames a clip, moment after moment, two are shown at a time, so that flicker shows.
+        """
+        real, fake = (seen(lightness, colours) for colours in (true, ab))
+        if count:
+            real, fake = paired(real, count), paired(fake, count)
+        self.shown = real, fake.detach()
+        # Each look moves on the spectral norm: true frames are looked at only where answers are compared with them.
+        scores = self(real) if self.name == "relativistic" else real
+        return CONTESTS[self.name].generator(scores, self(fake))
+
+    def contest(self) -> dict[str, Tensor]:
+        """What the critic pays for its scores of the true frames and of the answers that were shown last."""
+        assert self.shown is not None
+        real, fake = self.shown
+        return {"total": CONTESTS[self.name].discriminator(self(real), self(fake))}
 
 
 def seen(lightness: Tensor, ab: Tensor) -> Tensor:

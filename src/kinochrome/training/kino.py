@@ -33,7 +33,7 @@ from kinochrome.nets.warp import warp
 from kinochrome.types import Method
 
 from .data import Footage
-from .lessons import Examples, Lesson, check_losses, motions, other_moment, share_of, tensor_of
+from .lessons import Examples, Lesson, check_losses, swept, tensor_of, totalled
 from .losses.reconstruction import l1
 from .recipe import Recipe, build
 
@@ -61,9 +61,7 @@ class Task:
         self.options = asdict(shape)
 
     def examples(self, process: int, processes: int) -> Examples:
-        run = self.recipe.run
-        share = share_of(run.batch, process, processes)
-        return Examples(partial(sample, self.footage, self.lesson), TASKS, run.seed, run.steps, share)
+        return Examples(partial(sample, self.footage, self.lesson), TASKS, self.recipe.run, process, processes)
 
     def terms(self, batch: dict[str, Any]) -> dict[str, Tensor]:
         return total(self.network, batch, self.recipe.loss)
@@ -78,19 +76,8 @@ class Task:
 def sample(footage: Footage, lesson: Lesson, task: str, random: np.random.Generator) -> dict[str, Any]:
     """One example: true colours, motion, and what the task tells."""
     cut, lab = lesson.cut(footage, random, both_ends=task == "both")
-    light = lab[:, 0].numpy()
     search = flow.Motion(FINEST)
-    example: dict[str, Any] = {
-        "name": cut.name,
-        "lab": lab,
-        "when": torch.tensor(cut.frames, dtype=torch.float32),
-        **{f"ahead_{name}": motion for name, motion in motions(search, light).items()},
-        "ahead_past": _past(search, light),
-    }
-    if task == "both":
-        example |= {f"back_{name}": motion for name, motion in motions(search, light[::-1]).items()}
-    if task == "still":
-        example["still"] = other_moment(cut, random)
+    example = swept(cut, lab, task, search, random) | {"ahead_past": _past(search, lab[:, 0].numpy())}
     if task == "scribble":
         example["where"] = strokes(lab[0], random)
     if task == "draft":
@@ -154,7 +141,7 @@ def total(network: Network, batch: dict[str, Any], weights: dict[str, float]) ->
         seen = seen if task == "scribble" and index == 0 else thinned(seen)
         memory = seen if memory is None else join([memory, seen])
     means = {name: torch.stack(values).mean() for name, values in terms.items()}
-    return means | {"total": lesson.weighted(means, weights)}
+    return totalled(means, weights)
 
 
 def _flicker(before: Tensor, now: Tensor, batch: dict[str, Any], index: int) -> Tensor:

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from kinochrome import flow
+from kinochrome import color, flow
 from kinochrome.errors import TrainingError
+from kinochrome.methods.kino.lesson import weighted
 
 from .data import Cut, Footage, Leaps, cut_from_film, cut_from_photo, cut_from_photos
 from .degrade import OLD_FILM, age, weave
+from .recipe import Run
 
 Sampler = Callable[[str, np.random.Generator], dict[str, Any]]
 """One example of a task: `name`, and tensors that stack."""
@@ -37,6 +40,14 @@ class Lesson:
     """Share of clips that look like old film; their true colours are those of the clean ones."""
     jump: int = 16
     """The first frame lies up to so many steps before the second, and where the last is told, it lies so far behind."""
+
+    def check(self, path: Path, stride: int, frames: int, why: str = "", side: int = 0) -> None:
+        """TrainingError for fewer `frames`, and `why` so many; for a smaller `side`, or no multiple of `stride`."""
+        if self.frames < frames:
+            raise TrainingError(f"{path}: lesson.frames = {self.frames} must be at least {frames}{why}.")
+        if self.side < max(1, side) or self.side % stride:
+            least = f", at least {side}" if side else ""
+            raise TrainingError(f"{path}: lesson.side = {self.side} must be a multiple of {stride}{least}.")
 
     def cut(self, footage: Footage, random: np.random.Generator, both_ends: bool) -> tuple[Cut, Tensor]:
         """A clip, and its lightness, worn or not, beside the true colours (T, 3, h, w)."""
@@ -62,23 +73,24 @@ class Examples(Dataset[dict[str, Any]]):
     sample: Sampler
     tasks: dict[str, float]
     """What batches are told, and how often."""
-    seed: int
-    steps: int
-    share: range
-    """Which examples of each batch are this process's."""
+    run: Run
+    process: int
+    processes: int
+    """Each makes its share of every batch."""
 
     def __len__(self) -> int:
-        return self.steps
+        return self.run.steps
 
     def __getitem__(self, step: int) -> dict[str, Any]:
-        task = self.task_of(step)
-        made = [self.sample(task, np.random.default_rng([self.seed, 2, step, k])) for k in self.share]
+        task, batch = self.task_of(step), self.run.batch
+        share = range(self.process * batch // self.processes, (self.process + 1) * batch // self.processes)
+        made = [self.sample(task, np.random.default_rng([self.run.seed, 2, step, k])) for k in share]
         names = [one.pop("name") for one in made]
         return {key: torch.stack([one[key] for one in made]) for key in made[0]} | {"task": task, "names": names}
 
     def task_of(self, step: int) -> str:
         """What the batch of this number is told."""
-        random = np.random.default_rng([self.seed, 1, step])
+        random = np.random.default_rng([self.run.seed, 1, step])
         return str(random.choice(list(self.tasks), p=np.array(list(self.tasks.values())) / sum(self.tasks.values())))
 
 
@@ -90,14 +102,30 @@ def check_losses(given: Collection[str], known: Collection[str], path: Path) -> 
         raise TrainingError(f"{path}: [loss] lacks colour, the weight of the answer's own error.")
 
 
-def weighted(found: dict[str, Tensor], weights: dict[str, float]) -> Tensor:
-    """What is minimised."""
-    return torch.stack([weights.get(name, 0.0) * value for name, value in found.items()]).sum()
+def totalled(found: dict[str, Tensor], weights: dict[str, float]) -> dict[str, Tensor]:
+    """The terms of a loss and what is minimised, their weighted sum, as `total`."""
+    return found | {"total": weighted(found, weights)}
 
 
-def share_of(batch: int, process: int, processes: int) -> range:
-    """Which examples of each batch are made by one of several processes."""
-    return range(process * batch // processes, (process + 1) * batch // processes)
+def pictures_of(footage: Footage, seed: int, count: int, side: int) -> Iterator[Tensor]:
+    """Some of the data's pictures, lab (3, side, side), the same ones for the same seed."""
+    random = np.random.default_rng([seed, 3])
+    for _ in range(count):
+        strip = footage.strips[int(random.integers(len(footage.strips)))]
+        rgb = footage.rgb(strip, [int(random.integers(strip.frames))])[0]
+        rgb = cv2.resize(rgb, (side, side), interpolation=cv2.INTER_AREA)
+        yield color.lab_from_rgb(torch.from_numpy(rgb).permute(2, 0, 1).float() / 255)
+
+
+def swept(cut: Cut, lab: Tensor, task: str, search: flow.Motion, random: np.random.Generator) -> dict[str, Any]:
+    """A clip with its times and its motion, for `both` back again as well; for `still`, another moment of it."""
+    light = lab[:, 0].numpy()
+    example: dict[str, Any] = {"name": cut.name, "lab": lab, "when": torch.tensor(cut.frames, dtype=torch.float32)}
+    for way, clip in (("ahead", light), ("back", light[::-1]))[: 1 + (task == "both")]:
+        example |= {f"{way}_{name}": motion for name, motion in motions(search, clip).items()}
+    if task == "still":
+        example["still"] = other_moment(cut, random)
+    return example
 
 
 def motions(search: flow.Motion, light: np.ndarray) -> dict[str, Tensor]:

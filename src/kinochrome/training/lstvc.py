@@ -21,10 +21,10 @@ from kinochrome.nets.resnet import ResNet
 from kinochrome.nets.warp import warp
 from kinochrome.types import Method
 
-from .critic import Critic, paired, seen
+from .critic import Critic
 from .data import Footage
-from .lessons import Examples, Lesson, check_losses, other_moment, share_of, tensor_of, weighted
-from .losses import CONTESTS, guided_smoothness, in_sight, l1, perceptual, vgg_features
+from .lessons import Examples, Lesson, check_losses, other_moment, tensor_of, totalled
+from .losses import guided_smoothness, in_sight, l1, perceptual, vgg_features
 from .losses.reconstruction import weighted_mean
 from .recipe import Recipe, build
 from .vistr import vistr_layers
@@ -56,6 +56,7 @@ class Task:
     def __init__(self, recipe: Recipe, path: Path, footage: Footage) -> None:
         self.recipe, self.footage = recipe, footage
         self.lesson = build(LstvcLesson, recipe.lesson, path, "lesson")
+        self.lesson.check(path, STRIDE, 2, ": a reference, and what it colours", 4 * STRIDE)
         _check_lesson(self.lesson, path)
         footage.check(self.lesson.frames, self.lesson.photos)
         shape = build(Shape, recipe.network, path, "network")
@@ -65,15 +66,12 @@ class Task:
             weights.find(name)
         self.path, self.network = path, Network(shape)
         self.options = asdict(shape)
-        self.critic = Critic(6) if recipe.loss.get("adversarial") else None
+        self.critic = Critic(6, "relativistic") if recipe.loss.get("adversarial") else None
         self._features: Any = None
-        self._shown: tuple[Tensor, Tensor] | None = None
 
     def examples(self, process: int, processes: int) -> Examples:
-        run = self.recipe.run
-        share = share_of(run.batch, process, processes)
         tasks = {"first": 1 - self.lesson.still, "still": self.lesson.still}
-        return Examples(partial(sample, self.footage, self.lesson), tasks, run.seed, run.steps, share)
+        return Examples(partial(sample, self.footage, self.lesson), tasks, self.recipe.run, process, processes)
 
     def begin(self) -> None:
         """As the paper's ResNet-101 and Transformer begin, or what stands in for them."""
@@ -88,13 +86,11 @@ class Task:
 
     def terms(self, batch: dict[str, Any]) -> dict[str, Tensor]:
         found = self._losses(rollout(self.network, batch, self.lesson.block))
-        return found | {"total": weighted(found, self.recipe.loss)}
+        return totalled(found, self.recipe.loss)
 
     def contest(self, batch: dict[str, Any]) -> dict[str, Tensor]:
-        """What the critic pays for its scores of true frames and of the last answers."""
-        assert self.critic is not None and self._shown is not None
-        true, ours = self._shown
-        return {"total": CONTESTS["relativistic"].discriminator(self.critic(true), self.critic(ours))}
+        assert self.critic is not None
+        return self.critic.contest()
 
     def method(self, file: Path, device: str) -> Method:
         return Lstvc(LstvcOptions(self.network.shape.variant, str(file)), device)
@@ -115,26 +111,15 @@ class Task:
             self._features = self._features or vgg_features(19, ("relu5_2",), str(light.device))
             found["perceptual"] = perceptual(self._features(light, ab), self._features(light, true))
         if self.critic is not None:
-            # Two frames at a time, so that flicker shows.
-            pairs = [paired(seen(light, colours), answered.light.shape[1]) for colours in (true, ab)]
-            self._shown = pairs[0], pairs[1].detach()
-            found["adversarial"] = CONTESTS["relativistic"].generator(self.critic(pairs[0]), self.critic(pairs[1]))
+            found["adversarial"] = self.critic.fooled(light, true, ab, answered.light.shape[1])
         return found
 
 
 def _check_lesson(lesson: LstvcLesson, path: Path) -> None:
     if not 0 <= lesson.still <= 1:
         raise TrainingError(f"{path}: lesson.still = {lesson.still} must be a share, 0 to 1.")
-    if lesson.frames < 2:
-        raise TrainingError(
-            f"{path}: lesson.frames = {lesson.frames} must be at least 2: a reference, and what it colours."
-        )
     if lesson.block < 1:
         raise TrainingError(f"{path}: lesson.block = {lesson.block} must be at least 1.")
-    if lesson.side < 4 * STRIDE or lesson.side % STRIDE:
-        raise TrainingError(
-            f"{path}: lesson.side = {lesson.side} must be a multiple of {STRIDE}, at least {4 * STRIDE}."
-        )
 
 
 def _check_shape(shape: Shape, path: Path) -> None:
