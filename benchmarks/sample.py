@@ -35,7 +35,7 @@ def make_sample(folder: Path, size: tuple[int, int], frames: int, seed: int = 7)
     film, reference = folder / "film.mp4", folder / "reference.png"
     neutral = np.full((-(-size[0] // 2), -(-size[1] // 2)), 128, np.uint8)
     with video.Writer(film, info, video.encoding_for(film, info, preset="web")) as writer:
-        for number, rgb in enumerate(_pictures(size, frames, seed)):
+        for number, rgb in enumerate(pictures(size, frames, seed)):
             luma, cb, cr = demo.planes(rgb)
             if not number:
                 video.write_picture(reference, color.rgb_from_planes(luma, (cb, cr), info))
@@ -51,7 +51,7 @@ def _info(size: tuple[int, int]) -> VideoInfo:
     )  # fmt: skip
 
 
-def _pictures(size: tuple[int, int], frames: int, seed: int) -> Iterator[np.ndarray]:
+def pictures(size: tuple[int, int], frames: int, seed: int) -> Iterator[np.ndarray]:
     """(h, w, 3) uint16 R'G'B', frame after frame."""
     height = min(size[0], DRAWN_HEIGHT)
     scene = scenery.Harbour(height, max(2, size[1] * height // size[0]), seed)

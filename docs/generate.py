@@ -24,7 +24,7 @@ from kinochrome import cli, video
 from kinochrome.describe import options_of
 from kinochrome.evaluation import published
 from kinochrome.evaluation.data_sets import DATA_SETS
-from kinochrome.methods import METHODS, bistnet, load, lstvc
+from kinochrome.methods import METHODS, bistnet, load, lstvc, vcgan
 from kinochrome.methods.kino.network import Shape
 from kinochrome.training import losses
 from kinochrome.training.degrade import Wear
@@ -37,7 +37,7 @@ PAGE = ROOT / "docs" / "cli.md"
 PUBLISHED = ROOT / "docs" / "published.md"
 README = ROOT / "README.md"
 TRAINING = ROOT / "docs" / "training.md"
-NETWORKS = {"bistnet": bistnet.network.Shape, "lstvc": lstvc.network.Shape}
+NETWORKS = {"bistnet": bistnet.network.Shape, "lstvc": lstvc.network.Shape, "vcgan": vcgan.network.Shape}
 """What the recipes of these methods say of their networks stands on their own pages."""
 
 NOT_RUN = {

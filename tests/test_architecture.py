@@ -27,6 +27,7 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
         "plan",
         "places",
         "pipeline live",
+        "photographs",
         "api evaluation cluster progress",
         "training",
         "demo doctor",

@@ -81,6 +81,16 @@ def test_footage_tells_flicker_and_bleeding_from_steady_colours(tmp_path: Path) 
     assert bleed["steady"] < 0.1 < bleed["bleeds"] and chroma["steady"] > 10
 
 
+def test_scoring_tells_reading_from_scoring_and_every_part() -> None:
+    lines = printed("scoring", "--size", "96x64", "--frames", "3", "--repeats", "1")
+    assert [line[0] for line in lines[1:3]] == ["read", "score"]
+    assert float(lines[1][3]) == 1 and float(lines[2][3]) > 1
+    shown = {" ".join(line[:-2]): float(line[-2]) for line in lines[4:]}
+    assert {"motion of the truth", "motion of the result", "CIELAB", "ssim", "delta_e", "warp_error"} <= set(shown)
+    assert not any(name.startswith(("lpips", "fid", "data_fidelity")) for name in shown)
+    assert list(shown.values()) == sorted(shown.values(), reverse=True)
+
+
 def test_quality_scores_references_above_grey_and_tells_what_colour_is_kept(tmp_path: Path) -> None:
     make_clip(tmp_path / "data" / "clip", 6)
     words = printed("quality", "--data", str(tmp_path / "data"))

@@ -9,6 +9,7 @@ from typing import Any
 
 from . import pipeline, shots, video
 from .errors import HintError, MethodError
+from .photographs import colorize as colorize_each
 from .pipeline import Summary
 from .places import check_named
 from .plan import Job, Report
@@ -22,14 +23,16 @@ def colorize(
     *,
     references: str | Path | Iterable[str | Path] = (),
     scribbles: str | Path | Iterable[str | Path] = (),
+    photographs: bool = False,
     report: Report = lambda event, data: None,
     **settings: Any,
 ) -> Summary:
     """Colours a film, as `kinochrome colorize SOURCE TARGET` does, and tells what it did.
 
-    `references` and `scribbles`, one or many, are written as on the command line (`"still.png@120"`). `settings` are
-    the command's options by their names (`method`, `shots`, `project`, `overwrite`, `height`, `options`, …; `start` and
-    `stop` for `--from` and `--to`, in seconds or as HH:MM:SS); `report` is called with each event.
+    `references` and `scribbles`, one or many, are written as on the command line (`"still.png@120"`); `photographs`
+    takes a folder of pictures, each by itself. `settings` are the command's options by their names (`method`, `shots`,
+    `project`, `overwrite`, `height`, `options`, …; `start` and `stop` for `--from` and `--to`, in seconds or as
+    HH:MM:SS); `report` is called with each event.
     """
     unknown = set(settings) - set(Job.__dataclass_fields__)
     if unknown:
@@ -41,7 +44,7 @@ def colorize(
     for name in ("start", "stop"):
         settings[name] = _seconds(settings.get(name), name)
     job = Job(Path(source), Path(target), references=_texts(references), scribbles=_texts(scribbles), **settings)
-    return pipeline.colorize(job, report)
+    return (colorize_each if photographs else pipeline.colorize)(job, report)
 
 
 def _texts(given: str | Path | Iterable[str | Path]) -> tuple[str, ...]:

@@ -109,6 +109,9 @@ def colorize(
     from_: Annotated[str | None, typer.Option("--from", help="Start here, HH:MM:SS or seconds.")] = None,
     to: Annotated[str | None, typer.Option(help="Stop here, HH:MM:SS or seconds.")] = None,
     preview: Annotated[bool, typer.Option("--preview", help="Small and fast, with a contact sheet beside it.")] = False,
+    photographs: Annotated[
+        bool, typer.Option("--photographs", help="SOURCE is a folder of them: each by itself, into the folder TARGET.")
+    ] = False,
     tune: Annotated[int, typer.Option(metavar="STEPS", help="First teach the method each shot's references.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print events, one JSON object a line.")] = False,
 ) -> None:
@@ -136,6 +139,7 @@ def colorize(
             references=reference or [],
             scribbles=scribble or [],
             auto_reference=auto_reference,
+            photographs=photographs,
             report=progress.report,
             method=method,
             shots=shots,

@@ -63,8 +63,8 @@ class Progress:
             self.shot = data["shot"]
         elif event in ("coloured", "rendered", "resumed"):
             setattr(self, event, getattr(self, event) + data["frames"])
-        elif event == "join":
-            self._say("join", data)
+        elif event in ("join", "note"):
+            self._say(event, data)
         self._show(event, data)
 
     def _show(self, event: str, data: dict[str, Any]) -> None:
@@ -129,7 +129,8 @@ class Progress:
             weakest = "" if shot.in_colour else str(shot.weakest)
             names = escape("; ".join(shot.references)) or "-"
             table.add_row(str(shot.number), f"{shot.start}-{shot.stop - 1}", explained, weakest, names)
-        self.console.print(table)
+        if summary.shots:
+            self.console.print(table)
         speed = (summary.frames - summary.resumed) / summary.seconds if summary.seconds else 0.0
         resumed = f", {summary.resumed} of them from an earlier run" if summary.resumed else ""
         self.console.print(

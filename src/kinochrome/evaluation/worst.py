@@ -20,20 +20,20 @@ class Worst:
     def __init__(self) -> None:
         self.index: int | None = None
         self._psnr = np.inf
-        self._picture = np.empty(0)
+        self._frames: tuple[np.ndarray, ...] = ()
 
     def see(self, index: int, psnr: float | None, true: Picture, result: Picture) -> None:
         """One frame; None is a perfect one, or one that is not compared."""
         if psnr is None or psnr >= self._psnr:
             return
         self.index, self._psnr = index, psnr
-        self._picture = beside(true.codes, result.codes)
+        self._frames = true.codes, result.codes
 
     def jpeg(self) -> bytes:
         """Of the frame that was kept; empty where there was none."""
         if self.index is None:
             return b""
-        fine, data = cv2.imencode(".jpg", self._picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 85])
+        fine, data = cv2.imencode(".jpg", beside(*self._frames)[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 85])
         assert fine
         return data.tobytes()
 

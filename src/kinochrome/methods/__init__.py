@@ -17,6 +17,7 @@ METHODS: dict[str, str] = {
     "kino": "a trained network that takes any mix of hints, or none; young, and slower than flow",
     "bistnet": "BiSTNet 2022: two references, matched and carried both ways, drawn coarse to fine",
     "lstvc": "LSTVC 2023: one reference matched by two heads, in blocks of frames linked to each other",
+    "vcgan": "VCGAN 2022: colours photographs and films by itself, each frame told of the one before",
 }
 
 DEFAULT = "flow"

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import ClassVar
 
 from .metric import Metric
-from .psnr import decibels, mean_square
-from .score import Pair
+from .psnr import decibels
+from .score import Pair, mean_square
 
 HIGHEST = 100.0
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from .metric import Metric
-from .psnr import mean_square
 from .score import Pair
 
 
@@ -11,4 +10,4 @@ class Mse(Metric):
     """Of R'G'B' 0..1, over pixels and channels."""
 
     def of(self, pair: Pair) -> float:
-        return mean_square(pair.residual)
+        return pair.mean_square

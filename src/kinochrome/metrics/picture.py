@@ -57,6 +57,11 @@ class Picture:
         return cv2.merge(list(self.lab[1:]))
 
     @cached_property
+    def light_edges(self) -> np.ndarray:
+        """(h, w), float32: `step_squares` of L*."""
+        return step_squares(self.lab[:1])
+
+    @cached_property
     def luma(self) -> np.ndarray:
         """(h, w), uint8: what motion is estimated on."""
         return color.luma_from_rgb(self.codes)
@@ -73,6 +78,18 @@ class Picture:
 def picture_of(frame: np.ndarray | Picture, name: str) -> Picture:
     """The frame itself where it is a picture already."""
     return frame if isinstance(frame, Picture) else Picture(frame, name)
+
+
+def step_squares(planes: np.ndarray) -> np.ndarray:
+    """(h, w): the squared change a pixel across and down, summed over planes (n, h, w)."""
+    total = np.zeros(planes.shape[1:], np.float32)
+    for plane in planes:
+        smooth = cv2.GaussianBlur(plane, (5, 5), 1)
+        for across, down in ((1, 0), (0, 1)):
+            step = cv2.Sobel(smooth, cv2.CV_32F, across, down, scale=1 / 8)
+            step *= step
+            total += step
+    return total
 
 
 def _within(rgb: np.ndarray) -> bool:

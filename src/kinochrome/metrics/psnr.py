@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 
 import cv2
-import numpy as np
 
 from .metric import Metric
 from .score import Pair
@@ -16,18 +15,13 @@ def decibels(mean_squared_error: float) -> float | None:
     return -10 * math.log10(mean_squared_error) if mean_squared_error > 0 else None
 
 
-def mean_square(residual: np.ndarray) -> float:
-    """Over all pixels and channels, summed in double precision."""
-    return cv2.norm(residual, cv2.NORM_L2SQR) / residual.size
-
-
 class Psnr(Metric):
     """dB a frame; the clip's figure is the mean over its frames, equal ones (infinite) left out."""
 
     better = "higher"
 
     def of(self, pair: Pair) -> float | None:
-        return decibels(mean_square(pair.residual))
+        return decibels(pair.mean_square)
 
 
 class PsnrU8Wrap(Metric):

@@ -21,7 +21,8 @@ def area_within(distance: np.ndarray, where: np.ndarray | None = None) -> float 
     if not count:
         return None
     # A distance first lies within the next whole threshold.
-    counts = cv2.calcHist([np.ceil(distance)], [0], where, [THRESHOLDS], [0, THRESHOLDS])
+    whole = cv2.convertScaleAbs(np.ceil(distance))  # 8 bits, in which 256 and more is 255: those are counted fastest
+    counts = cv2.calcHist([whole], [0], where, [THRESHOLDS], [0, THRESHOLDS])
     shares = np.cumsum(counts, dtype=np.float64) / count
     return float((shares[:-1] + shares[1:]).mean() / 2)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 
 from .metric import Metric
-from .psnr import mean_square
 from .score import Pair
 
 
@@ -13,4 +12,4 @@ class Rmse(Metric):
     """Of R'G'B' 0..1; the root is taken a frame, before the mean over frames."""
 
     def of(self, pair: Pair) -> float:
-        return math.sqrt(mean_square(pair.residual))
+        return math.sqrt(pair.mean_square)

@@ -63,6 +63,11 @@ class Pair:
         return self.result.rgb - self.truth.rgb
 
     @cached_property
+    def mean_square(self) -> float:
+        """Of `residual`, over pixels and channels."""
+        return mean_square(self.residual)
+
+    @cached_property
     def color_distance(self) -> np.ndarray:
         """(h, w) float32: how far the result's ab lies from the true one."""
         along_a, along_b = self.result.lab[1:] - self.truth.lab[1:]
@@ -141,6 +146,11 @@ class Score:
         before = self._last[1] if self._last and self._last[0] == moment.index - 1 else None
         own = Motion(before, result, self._estimate) if before else None
         return Pair(moment, result, before, drafted, own)
+
+
+def mean_square(residual: np.ndarray) -> float:
+    """Over all pixels and channels, summed in double precision."""
+    return cv2.norm(residual, cv2.NORM_L2SQR) / residual.size
 
 
 def _check_size(picture: Picture, other: Picture, name: str, other_name: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import tarfile
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -150,6 +151,11 @@ def cut_from_photos(footage: Footage, random: np.random.Generator, count: int, s
         frames.append((image + where * (over.astype(np.float32) - image)).clip(0, 255).astype(np.uint8))
     rgb = np.stack(frames)
     return Cut(_lab(rgb), tuple(range(count)), behind.name)
+
+
+def folder_of(name: str) -> str:
+    """The name of the folder that a photograph lies in, by its own; in a tar without folders, the tar's."""
+    return Path(re.sub(r"\.tar:", "/", name, count=1, flags=re.IGNORECASE)).parent.name
 
 
 def _crop(rgb: np.ndarray, random: np.random.Generator, side: int) -> np.ndarray:

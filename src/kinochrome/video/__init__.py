@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from .join import join
 from .pictures import read_picture, source_files
-from .presets import PRESETS, encoding_for, missing_encoder
+from .presets import PRESETS, WRITTEN_PICTURES, encoding_for, missing_encoder
 from .probe import declared_end, probe
 from .read import frames, scan
 from .sound import write_sound
@@ -14,6 +14,7 @@ from .write import Writer, write_picture
 
 __all__ = [
     "PRESETS",
+    "WRITTEN_PICTURES",
     "Writer",
     "check_streams",
     "declared_end",

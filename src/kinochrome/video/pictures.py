@@ -34,7 +34,7 @@ def picture_input(path: Path, rate: Fraction | None = None) -> tuple[str, dict[s
     if not is_pictures(path):
         return None
     options = {"framerate": str(rate or RATE)}
-    if path.is_dir() or _is_pattern(path):
+    if _is_many(path):
         files = picture_files(path)
         if len(files) > 1:
             pattern, first = _sequence(path, files)
@@ -54,7 +54,7 @@ def check_file(path: Path) -> None:
 
 def source_files(path: Path) -> list[Path]:
     """The files that a source is made of: itself, or its pictures in order."""
-    return picture_files(path) if is_pictures(path) else [path]
+    return picture_files(path) if _is_many(path) else [path]
 
 
 def picture_files(path: Path) -> list[Path]:
@@ -71,7 +71,10 @@ def picture_files(path: Path) -> list[Path]:
     for file in pictures:
         found = LAST_NUMBER.search(file.stem)
         if found is None:
-            raise VideoError(f"{file} has no number in its name, so its place is unknown. Rename it or move it away.")
+            raise VideoError(
+                f"{file} has no number in its name, so its place is unknown. Rename it or move it away; or, "
+                f"if {path} holds photographs, each to be coloured by itself, add --photographs."
+            )
         series.add(f"{file.stem[: found.start()]}#{file.stem[found.end() :]}{file.suffix}")
     if len(series) > 1:
         names = ", ".join(sorted(series)[:4])
@@ -99,6 +102,10 @@ def _in_order(path: Path, files: list[Path]) -> list[Path]:
             what = f"pictures are missing between {before.name} and {after.name}"
             raise VideoError(f"{path}: {what}. Number them without gaps.")
     return files
+
+
+def _is_many(path: Path) -> bool:
+    return path.is_dir() or _is_pattern(path)
 
 
 def _is_pattern(path: Path) -> bool:

@@ -19,6 +19,7 @@ from av.codec.context import OptionFlags
 
 from ..errors import MethodError, VideoError
 from ..types import Encoding, Subsampling, VideoInfo
+from .pictures import SUFFIXES
 from .planes import Layout, layout_of
 
 SPECIAL = ("codec", "pixel_format")
@@ -169,7 +170,7 @@ DEFAULTS = {
 }
 """Suffix -> the preset that it stands for."""
 
-PICTURE_SUFFIXES = (".png", ".tif", ".tiff", ".jpg", ".jpeg", ".dpx", ".exr")
+WRITTEN_PICTURES = (".png", ".tif", ".tiff", ".jpg", ".jpeg", ".dpx", ".exr")
 
 _PICTURE_FORMATS = {
     "png": {8: "rgb24", 16: "rgb48be"},
@@ -274,9 +275,9 @@ def _target_and_kind(
         return target, "film"
     if not suffix or target.is_dir():
         chosen = _TABLE.get(preset or "png", _TABLE["png"])
-        ending = chosen.suffixes[0] if chosen.suffixes[0] in PICTURE_SUFFIXES else ".png"
+        ending = chosen.suffixes[0] if chosen.suffixes[0] in WRITTEN_PICTURES else ".png"
         return target / f"%06d{ending}", "pictures"
-    if suffix not in PICTURE_SUFFIXES:
+    if suffix not in WRITTEN_PICTURES:
         raise VideoError(
             f"Nothing here writes {suffix} ({target}).{_nearest(suffix, list(DEFAULTS))} Known: {', '.join(DEFAULTS)}, "
             "and a folder for pictures."
@@ -285,7 +286,7 @@ def _target_and_kind(
         if len(_NUMBER.findall(target.name)) != 1 or target.name.count("%") != 1:
             raise VideoError(f"{target}: the frame number in a picture's name is written once, as %06d.")
         return target, "pictures"
-    if info.path.suffix.lower() in PICTURE_SUFFIXES and "%" not in info.path.name and not info.path.is_dir():
+    if info.path.suffix.lower() in SUFFIXES and "%" not in info.path.name and not info.path.is_dir():
         return target, "picture"
     numbered = target.with_name(f"{target.stem}_%06d{suffix}")
     raise VideoError(f"{target} is one picture, but {info.path} is a film. Write {numbered}, or name a folder.")
@@ -293,7 +294,7 @@ def _target_and_kind(
 
 def _check_is_not_source(target: Path, info: VideoInfo) -> None:
     """The source is never written; nor is the folder that its pictures lie in."""
-    pictures = "%" in target.name and target.suffix.lower() in PICTURE_SUFFIXES
+    pictures = "%" in target.name and target.suffix.lower() in WRITTEN_PICTURES
     folder = info.path if info.path.is_dir() else info.path.parent
     ours, theirs = (target.parent, folder) if pictures else (target, info.path)
     if pictures and not (info.path.is_dir() or "%" in info.path.name):

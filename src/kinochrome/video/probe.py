@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import av
+import cv2
 import numpy as np
 from av.filter import Graph
 
@@ -158,18 +159,27 @@ def _rate(path: Path, stream: Any) -> Fraction:
 def _rotation(path: Path, frame: Any) -> int:
     """Clockwise degrees that a player turns the picture by."""
     turn = -frame.rotation % 360
-    if _mirrored(frame) or turn % 90:
+    if _mirrored(path, frame) or turn % 90:
         raise VideoError(_convert(path, "is shown mirrored or turned by an odd angle", ""))
     return turn
 
 
-def _mirrored(frame: Any) -> bool:
+def _mirrored(path: Path, frame: Any) -> bool:
     """Whether the display matrix turns left and right about."""
     try:
         data = frame.side_data.get("DISPLAYMATRIX")
     except ValueError:  # PyAV reads none where one kind is unknown to it, such as a picture's EXIF block
-        return False
+        return path.is_file() and _picture_is_mirrored(path)
     return data is not None and np.linalg.det(np.frombuffer(data, np.int32)[:9].reshape(3, 3)[:2, :2] / 65536) < 0
+
+
+def _picture_is_mirrored(path: Path) -> bool:
+    """Whether OpenCV, which minds EXIF, shows a picture otherwise than turned."""
+    stored = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE | cv2.IMREAD_IGNORE_ORIENTATION)
+    shown = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
+    if stored is None or shown is None:
+        return False
+    return not any(np.array_equal(shown, np.rot90(stored, turn)) for turn in range(4))
 
 
 def _interlaced(container: Any, stream: Any, frames: list[Any]) -> bool:

@@ -33,7 +33,7 @@ PRIMARIES = {
 }  # fmt: skip
 
 TRANSFERS = {
-    1: "bt709", 4: "bt470m", 5: "bt470bg", 6: "smpte170m", 7: "smpte240m", 8: "linear", 9: "log100", 10: "log316",
+    1: "bt709", 4: "gamma22", 5: "gamma28", 6: "smpte170m", 7: "smpte240m", 8: "linear", 9: "log100", 10: "log316",
     11: "iec61966-2-4", 12: "bt1361e", 13: "iec61966-2-1", 14: "bt2020-10", 15: "bt2020-12", 16: "smpte2084",
     17: "smpte428", 18: "arib-std-b67",
 }  # fmt: skip
@@ -43,7 +43,7 @@ STANDARDS = {
     "smpte170m": ("smpte170m", "smpte170m"),
     "bt470bg": ("bt470bg", "smpte170m"),  # BT.601 gives both its systems one curve
     "smpte240m": ("smpte240m", "smpte240m"),
-    "fcc": ("bt470m", "bt470m"),
+    "fcc": ("bt470m", "gamma22"),
     "bt2020nc": ("bt2020", "bt2020-10"),
 }
 """Matrix -> the primaries and transfer that its own standard goes with."""
