@@ -237,6 +237,8 @@ def test_a_rollout_is_what_the_method_does(footage, feedback) -> None:
 @pytest.mark.parametrize("path", [STAGE1, STAGE2], ids=lambda path: path.stem)
 def test_steps_lower_the_loss_of_a_batch(footage, path, head) -> None:
     loss = {} if head == "classes" else {"classes": 0.0}
+    if path == STAGE2:
+        loss |= {"short": 3.0, "dense": 5.0}  # what begins grey is as steady as can be, and colour costs steadiness
     task = task_of(footage, path, network={"head": head}, loss=loss)
     totals = steps_down(task, batch_of(task), 12, 5e-3)
     assert totals[-1] < 0.95 * totals[0]
