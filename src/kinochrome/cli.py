@@ -75,6 +75,8 @@ AN_AUTO_REFERENCE = (
 A_SCRIBBLE = (
     "A still with strokes of colour on it, PICTURE@FRAME or PICTURE@HH:MM:SS, or a folder of such; for the method kino."
 )
+PHOTOGRAPHS = "SOURCE is a folder of them: each by itself, into the folder TARGET."
+A_PRESET = "web, archive, h265, av1, prores, dnxhr, … \\[by the target's suffix]"
 
 
 @app.command(rich_help_panel="Colour")
@@ -98,9 +100,7 @@ def colorize(
     set_: Annotated[
         list[str] | None, typer.Option("--set", help="METHOD.OPTION=VALUE; `kinochrome methods NAME` lists them.")
     ] = None,
-    preset: Annotated[
-        str | None, typer.Option(help="web, archive, h265, av1, prores, dnxhr, … \\[by the target's suffix]")
-    ] = None,
+    preset: Annotated[str | None, typer.Option(help=A_PRESET)] = None,
     encoder: Annotated[list[str] | None, typer.Option(help="KEY=VALUE for the encoder, for instance crf=14.")] = None,
     saturation: Annotated[float, typer.Option(help="1 leaves colours as they are.")] = 1.0,
     confidence: Annotated[Path | None, typer.Option(help="Write how sure the colours are, as a grey film.")] = None,
@@ -109,9 +109,7 @@ def colorize(
     from_: Annotated[str | None, typer.Option("--from", help="Start here, HH:MM:SS or seconds.")] = None,
     to: Annotated[str | None, typer.Option(help="Stop here, HH:MM:SS or seconds.")] = None,
     preview: Annotated[bool, typer.Option("--preview", help="Small and fast, with a contact sheet beside it.")] = False,
-    photographs: Annotated[
-        bool, typer.Option("--photographs", help="SOURCE is a folder of them: each by itself, into the folder TARGET.")
-    ] = False,
+    photographs: Annotated[bool, typer.Option("--photographs", help=PHOTOGRAPHS)] = False,
     tune: Annotated[int, typer.Option(metavar="STEPS", help="First teach the method each shot's references.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print events, one JSON object a line.")] = False,
 ) -> None:

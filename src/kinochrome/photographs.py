@@ -12,7 +12,8 @@ from .errors import HintError, VideoError
 from .pipeline import Summary
 from .places import check_named
 from .plan import Job, Report
-from .project import PICTURE_SUFFIXES, PictureHint, parse_reference
+from .project import PictureHint, parse_reference
+from .video.pictures import SUFFIXES, is_picture
 
 OF_FILMS = {
     "shots": "--shots", "project": "--project", "confidence": "--confidence", "start": "--from", "stop": "--to",
@@ -61,10 +62,9 @@ def _targets(job: Job) -> dict[Path, Path]:
     taken = job.target.exists() and (not job.target.is_dir() or job.target.samefile(job.source))
     if taken or str(job.target) == "-":
         raise VideoError(f"{job.target} is not a folder of its own. Name another folder for what is coloured.")
-    shown = sorted(one for one in job.source.iterdir() if not one.name.startswith("."))
-    pictures = [one for one in shown if one.suffix.lower() in PICTURE_SUFFIXES and one.is_file()]
+    pictures = sorted(one for one in job.source.iterdir() if is_picture(one) and one.is_file())
     if not pictures:
-        raise VideoError(f"{job.source} holds no pictures ({' '.join(sorted(PICTURE_SUFFIXES))}). Name another folder.")
+        raise VideoError(f"{job.source} holds no pictures ({' '.join(sorted(SUFFIXES))}). Name another folder.")
     names = [_name(picture) for picture in pictures]
     counts = Counter(names)
     for picture, name in zip(pictures, names, strict=True):

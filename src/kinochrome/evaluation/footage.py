@@ -17,7 +17,7 @@ from kinochrome import color, video
 from kinochrome.errors import VideoError
 from kinochrome.types import Encoding, FrameTable, VideoInfo
 from kinochrome.upsample import Renderer
-from kinochrome.video.pictures import SUFFIXES, picture_files
+from kinochrome.video.pictures import is_picture, picture_files
 
 FILMS = frozenset({".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpg", ".mxf", ".ts", ".webm", ".y4m"})
 """What counts as a film, by name."""
@@ -178,18 +178,14 @@ def check_colour(clip: TrueClip) -> None:
 
 def _is_clip(place: Path) -> bool:
     if place.is_dir():
-        return any(_is_picture(file) for file in place.iterdir())
+        return any(is_picture(file) for file in place.iterdir())
     return place.suffix.lower() in FILMS
-
-
-def _is_picture(file: Path) -> bool:
-    return file.suffix.lower() in SUFFIXES and not file.name.startswith(".")
 
 
 def _opened(name: str, place: Path, stills: bool) -> TrueClip:
     if place.is_dir():
         if stills:
-            return PictureClip(name, tuple(sorted(filter(_is_picture, place.iterdir()))), True)
+            return PictureClip(name, tuple(sorted(filter(is_picture, place.iterdir()))), True)
         return PictureClip(name, tuple(picture_files(place)))
     if stills:
         raise VideoError(f"{place} is a film; the protocol `still` scores folders of photographs.")
@@ -206,7 +202,7 @@ def _opened(name: str, place: Path, stills: bool) -> TrueClip:
 def _named_alike(folder: Path, truth: PictureClip) -> tuple[Path, ...]:
     """A folder's pictures in the true clip's order, one for each true name."""
     found: dict[str, Path] = {}
-    for file in sorted(filter(_is_picture, folder.iterdir())):
+    for file in sorted(filter(is_picture, folder.iterdir())):
         if file.stem in found:
             raise VideoError(f"{folder} has {found[file.stem].name} and {file.name}: two results for one frame.")
         found[file.stem] = file
@@ -223,7 +219,7 @@ def _named_alike(folder: Path, truth: PictureClip) -> tuple[Path, ...]:
 
 
 def _hint(data: Path) -> str:
-    if any(map(_is_picture, data.iterdir())):
+    if any(map(is_picture, data.iterdir())):
         return f"its pictures lie in it directly. Name the folder above: --data {data.absolute().parent}"
     for inner in sorted(data.rglob("*")):
         if inner.is_dir() and _is_clip(inner):

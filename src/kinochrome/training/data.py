@@ -19,7 +19,7 @@ from kinochrome import color, video
 from kinochrome.errors import ProjectError, TrainingError, VideoError
 from kinochrome.evaluation import footage
 from kinochrome.project import locked, write_atomically
-from kinochrome.video.pictures import SUFFIXES
+from kinochrome.video.pictures import SUFFIXES, is_picture
 
 SHORT_SIDE = 256
 """Frames are stored with their short side at most this."""
@@ -306,8 +306,7 @@ def _tar(source: Path) -> Iterator[tuple[str, Iterator[np.ndarray]]]:
         with tarfile.open(source) as archive:
             for member in archive:
                 place = Path(member.name)
-                wanted = place.suffix.lower() in SUFFIXES and not place.name.startswith(".")
-                if file := archive.extractfile(member) if wanted else None:
+                if file := archive.extractfile(member) if is_picture(place) else None:
                     name = f"{source}:{member.name}"
                     yield name, iter([_small(_read(file.read(), name))])
     except tarfile.TarError as error:

@@ -29,6 +29,11 @@ def is_pictures(path: Path) -> bool:
     return path.is_dir() or path.suffix.lower() in SUFFIXES
 
 
+def is_picture(file: Path) -> bool:
+    """Whether a file in a folder is a picture that somebody put there, by its name; hidden ones are not."""
+    return file.suffix.lower() in SUFFIXES and not file.name.startswith(".")
+
+
 def picture_input(path: Path, rate: Fraction | None = None) -> tuple[str, dict[str, str]] | None:
     """(url, options) for FFmpeg's image2 reader; None where the path is not pictures."""
     if not is_pictures(path):
@@ -61,7 +66,7 @@ def picture_files(path: Path) -> list[Path]:
     """The pictures of a folder or pattern, in the order of the number in their names; gaps are errors."""
     if _is_pattern(path):
         return _in_order(path, _matching(path))
-    pictures = [file for file in path.iterdir() if file.suffix.lower() in SUFFIXES and not file.name.startswith(".")]
+    pictures = [file for file in path.iterdir() if is_picture(file)]
     if not pictures:
         kinds = " ".join(sorted(SUFFIXES))
         raise VideoError(f"{path} holds no pictures ({kinds}). Name the folder that has them, or a film.")
