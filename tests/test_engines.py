@@ -14,7 +14,7 @@ import pytest
 import torch
 from onnx import TensorProto, helper, numpy_helper
 
-from kinochrome import chain, engines
+from kinochrome import chain, engines, weights
 from kinochrome.errors import KinochromeError, MethodError, WeightsError
 from kinochrome.types import Clip, Shot
 from tests.test_docs import blocks
@@ -360,6 +360,28 @@ def test_a_checksum_holds_the_model_to_its_bytes(tmp_path):
     refused(tmp_path, WeightsError, ["tiny.onnx has the sha256", digest, "made by this test"], about=about)
 
 
+def test_a_name_of_the_catalogue_is_its_file_held_to_its_checksum(tmp_path, monkeypatch):
+    """Nothing is got for whoever has not asked; a file of another content is not opened."""
+    folder = tmp_path / "weights"
+    folder.mkdir()
+    save_linear(folder, [[0], [0]], [1, 2])
+    digest = hashlib.sha256((folder / "tiny.onnx").read_bytes()).hexdigest()
+    line = weights.Published("https://somewhere.example/tiny.onnx", digest, None, "CC0", "engines")
+    monkeypatch.setitem(weights.CATALOGUE, "listed", line)
+    monkeypatch.setenv("KINOCHROME_WEIGHTS", str(folder))
+    about = ABOUT.replace("tiny.onnx", "listed")
+    assert close(said(described(tmp_path, about=about), light())[0], 1, 2)
+    save_linear(folder, [[0], [0]], [1, 3])
+    words = ["tiny.onnx has the sha256", digest, "`kinochrome weights get listed` (made by this test)"]
+    refused(tmp_path, WeightsError, words, about=about)
+    own = hashlib.sha256((folder / "tiny.onnx").read_bytes()).hexdigest()
+    assert close(said(described(tmp_path, about=f'{about}sha256 = "{own}"\n'), light())[0], 1, 3)
+    (folder / "tiny.onnx").unlink()
+    refused(
+        tmp_path, WeightsError, ["tiny.onnx is missing", "get it from `kinochrome weights get listed`"], about=about
+    )
+
+
 def test_what_is_no_model_is_named(tmp_path):
     (tmp_path / "tiny.onnx").write_bytes(b"not a model")
     refused(tmp_path, WeightsError, ["tiny.onnx cannot be opened", "made by this test"])
@@ -462,6 +484,20 @@ def test_the_examples_of_the_page_are_engines(tmp_path):
     assert set(read) == {"DDColor", "SIGGRAPH-17"}
     assert read["DDColor"].input.planes == "grey-rgb" and read["DDColor"].input.size == (512, 512)
     assert read["SIGGRAPH-17"].input.planes == "lightness" and read["SIGGRAPH-17"].input.size == (256, 256)
+    for name, engine in (("ddcolor_tiny", "DDColor"), ("siggraph17", "SIGGRAPH-17")):
+        line = weights.CATALOGUE[name]
+        assert (Path(read[engine].model), read[engine].sha256) == (weights.folder() / line.file, line.sha256)
+        assert line.licence.startswith(read[engine].licence)
+
+
+def test_the_page_lists_the_engines_of_the_catalogue():
+    text = PAGE.read_text(encoding="utf-8")
+    lines = {row.split("`")[1]: row for row in text.splitlines() if row.startswith("| `") and "http" in row}
+    assert set(lines) == {name for name, line in weights.CATALOGUE.items() if line.purpose == "engines"}
+    for name, row in lines.items():
+        line = weights.CATALOGUE[name]
+        assert f"| {line.licence.partition(' ')[0]} |" in row
+        assert line.size is None or f"| {line.shown_size} |" in row
 
 
 def test_the_page_names_every_key():

@@ -1,7 +1,8 @@
 """Engines: image colorizers of others, exported to ONNX and described by a small TOML file (`docs/engines.md`).
 
 An engine colours each frame by itself and asks for no hints, so it serves wherever an automatic method does. Its model
-is a file that the user has: nothing is downloaded. The model's own scalings stand in the TOML file and end here.
+is a file that the user has, or has got from the catalogue of weights: nothing is downloaded here. The model's own
+scalings stand in the TOML file and end here.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from . import color, sweeps
+from . import color, sweeps, weights
 from .errors import MethodError, WeightsError
 from .types import Clip, Method, Painted
 
@@ -77,7 +78,7 @@ class EngineOptions:
 
     name: str
     model: str
-    """The ONNX file; in the TOML file beside that, once read a path."""
+    """The ONNX file; in the TOML file beside that, or a name of the catalogue; once read a path."""
     licence: str
     """Of the model."""
     source: str
@@ -208,7 +209,17 @@ def read(file: Path) -> EngineOptions:
                     f"{file}, [{name}]: {key} has {count} numbers, but {table.planes} {planes} planes. Give one for "
                     "each, or one for all."
                 )
-    return replace(options, model=str(file.parent / options.model))
+    return _placed(options, file.parent)
+
+
+def _placed(options: EngineOptions, folder: Path) -> EngineOptions:
+    """The same with the model's path. What the catalogue lists has its checksum, and the command that gets it."""
+    listed = weights.CATALOGUE.get(options.model)
+    if listed is None:
+        return replace(options, model=str(folder / options.model))
+    source = f"`kinochrome weights get {options.model}` ({options.source})"
+    path = str(weights.folder() / listed.file)
+    return replace(options, model=path, source=source, sha256=options.sha256 or listed.sha256)
 
 
 def _table(kind: type, given: Mapping[str, Any], where: str) -> Any:

@@ -59,6 +59,8 @@ _TORCHVISION = "https://download.pytorch.org/models/"
 _LPIPS = "https://raw.githubusercontent.com/richzhang/PerceptualSimilarity/master/lpips/weights/v0.1/"
 _FID = "https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/"
 _ANNOTATORS = "https://huggingface.co/lllyasviel/Annotators/resolve/982e7edaec38759d914a963c48c4726685de7d96/"
+_COLORIZERS = "https://github.com/clibdev/colorization/releases/latest/download/"
+_FACEFUSION = "https://huggingface.co/facefusion/models-3.0.0/resolve/728b9659bd9691bf32cbf7f61af478d94b7ba81e/"
 _BSD = "BSD-3-Clause (torchvision)"
 
 CATALOGUE: dict[str, Published] = {
@@ -67,10 +69,29 @@ CATALOGUE: dict[str, Published] = {
         "7be5be791159472b1fbf3c69796f7cb30dca7ad8466c2df70058c37116cdee02",
         *(244_408_911, _BSD, "lpips_alex, lpips_u8raw"),
     ),
+    # FaceFusion names no licence on that page; the list of models in its code does. Checksum and size: the list of
+    # models of CManga, which names this very version.
+    "ddcolor_artistic": Published(
+        _FACEFUSION + "ddcolor_artistic.onnx",
+        "adad4b897990d627e139e858e8a6552c1f99e39e49e811d21e8f591803c877f1",
+        *(980_103_562, "Apache-2.0 (DDColor)", "engines"),
+    ),
+    # Its page says all that stands here, and that whole numbers in it cost 1.1 units of ab.
+    "ddcolor_tiny": Published(
+        "https://huggingface.co/toolsmonk/ddcolor-tiny/resolve/main/ddcolor_tiny_512_int8.onnx",
+        "e983347272b8e218edc974a0af2bd66f53b73212abb800e103c64806e4c14a14",
+        *(112_723_138, "Apache-2.0 (DDColor)", "engines"),
+    ),
     "deeplabv3_resnet50": Published(
         _TORCHVISION + "deeplabv3_resnet50_coco-cd0a2569.pth",
         "cd0a25694c4a0f7106b38f4938bf90a874f2f241cc410b8f63c7024399538f06",
         *(168_312_152, _BSD, "classes of things for methods"),
+    ),
+    # The page of this and siggraph17 states checksums, and sizes to a tenth of a megabyte.
+    "eccv16": Published(
+        _COLORIZERS + "colorization-eccv-16.onnx",
+        "b4a4cecae9e84e776d665e85774815b0bb43de382813b02fb13144f8fd5d6c83",
+        *(None, "BSD-2-Clause (richzhang/colorization)", "engines"),
     ),
     # Its page names no licence; the code that its author published with it says Apache of code and model.
     "hed": Published(
@@ -124,6 +145,11 @@ CATALOGUE: dict[str, Published] = {
         _TORCHVISION + "resnet50-0676ba61.pth",
         "0676ba61b6795bbe1773cffd859882e5e297624d384b6993f7c9e683e722fb8a",
         *(102_530_333, _BSD, "features of methods"),
+    ),
+    "siggraph17": Published(
+        _COLORIZERS + "colorization-siggraph-17.onnx",
+        "7db825910668ee321327d2e6b446e57cbc9c066e196e8be0e152bf76e1206eb7",
+        *(None, "BSD-2-Clause (richzhang/colorization)", "engines"),
     ),
     "squeezenet1_1": Published(
         _TORCHVISION + "squeezenet1_1-b8a52dc0.pth",

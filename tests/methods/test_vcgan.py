@@ -11,6 +11,7 @@ import pytest
 import torch
 from skimage.color import lab2rgb, rgb2lab
 from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from kinochrome import weights
 from kinochrome.errors import MethodError, WeightsError
@@ -211,7 +212,10 @@ def test_a_bottleneck_is_resnets_with_its_own_norm_and_bend():
 
 
 def test_the_paper_variant_has_the_papers_sizes():
-    """Extractors of 2048 channels that end in 512 at 1/32; 1536 joined there; non-local blocks after three stages."""
+    """Extractors of 2048 channels that end in 512 at 1/32; 1536 joined there and halved once more; 7x7 at both ends.
+
+    Non-local blocks stand after the first three stages of the decoder; each later stage takes two maps as wide as one.
+    """
     with torch.device("meta"):
         net = Network(PAPER)
     sizes: dict[str, tuple[int, ...]] = {}
@@ -226,11 +230,76 @@ def test_the_paper_variant_has_the_papers_sizes():
     light = torch.zeros(1, 1, 256, 512, device="meta")
     assert net(light, still(light)).ab.shape == (1, 2, 256, 512)
     assert sizes["global"] == (2048, 8, 16) and sizes["end"] == (512, 8, 16)
-    assert net.fuse[0].in_channels == 1536
+    assert net.fuse[0].weight.shape == (512, 1536, 4, 4) and sizes["fuse"] == (512, 4, 8)
     assert [sizes[f"attend{n}"] for n in range(3)] == [(512, 8, 16), (512, 16, 32), (256, 32, 64)]
-    assert [sizes[f"up{n}"][0] for n in range(5)] == [512, 256, 128, 64, 32] and sizes["up4"][1:] == (256, 512)
+    assert [sizes[f"up{n}"][0] for n in range(6)] == [512, 512, 256, 128, 64, 32] and sizes["up5"][1:] == (256, 512)
+    assert [stage[0].in_channels for stage in net.up] == [512, 1024, 1024, 512, 256, 128]
+    assert net.leave.weight.shape == (2, 64, 7, 7)
     assert not any(isinstance(part, nn.MaxPool2d | nn.AvgPool2d) for part in net.modules())
-    assert sum(one.numel() for one in net.parameters()) == 88_028_805
+    assert sum(one.numel() for one in net.parameters()) == 96_683_205
+
+
+@pytest.mark.parametrize(("height", "width", "published"), [(256, 512, 60.52), (512, 1024, 242.11)])
+def test_the_paper_variant_costs_what_the_paper_says(height, width, published):
+    """Table II's figures, within 2 %: those are of R'G'B', and of norms as well."""
+    with torch.device("meta"):
+        net = Network(PAPER)
+    light = torch.zeros(1, 1, height, width, device="meta")
+    with FlopCounterMode(display=False) as counter:
+        net(light, still(light))
+    assert counter.get_total_flops() / 2e9 == pytest.approx(published, rel=0.02)
+
+
+PLAIN = dataclasses.replace(TINY, variant="paper", head="regression", finest=0)
+"""The paper's form, tiny: five sizes, extractors that end at the coarsest, one halving below them."""
+
+
+def test_below_the_extractors_is_one_more_halving_and_what_the_encoder_saw_is_joined_above_it():
+    """Step by step, at a size that can be halved: down, down once more, up; each map joined where it has its size."""
+    net, light = network_of(PLAIN, attending=1), random(1, 1, 128, 192) * 100
+    with torch.no_grad():
+        passed = [torch.nn.functional.leaky_relu(net.enter(light / 50 - 1), 0.2)]
+        for stage in net.down:
+            passed.append(stage(passed[-1]))
+        joined = torch.cat([passed[4], *(look(still(light)) for look in net.extractors.values())], 1)
+        assert joined.shape == (1, 16 + 8 + 8, 8, 12)
+        x = net.fuse(joined)
+        assert x.shape == (1, 16, 4, 6)
+        for number, stage in enumerate(net.up):
+            x = stage(torch.nn.functional.interpolate(x, scale_factor=2, mode="bilinear"))
+            x = torch.cat([net.attend[0](x) if number == 0 else x, passed[4 - number]], 1)
+        expected = COLOUR * torch.tanh(net.leave(x))
+        assert torch.allclose(net(light, still(light)).ab, expected, atol=1e-3)
+        assert expected.std() > 1
+
+
+@pytest.mark.parametrize("head", ["regression", "classes"])
+@pytest.mark.parametrize("finest", [0, 1, 2])
+@pytest.mark.parametrize(("height", "width"), [(64, 64), (64, 80), (112, 80), (96, 256)])
+def test_the_papers_form_takes_what_cannot_be_halved_once_more(height, width, finest, head):
+    """At 1/16 these sides are 4 to 16, some of them odd; in training as in use."""
+    net = network_of(PLAIN, finest=finest, head=head).train()
+    light = random(1, 1, height, width) * 100
+    with torch.no_grad():
+        answer = net(light, still(light))
+    assert answer.ab.shape == (1, 2, height, width) and bool(answer.ab.isfinite().all())
+    assert answer.scores is None or answer.scores.shape == (1, 261, height // 4, width // 4)
+    assert answer.ab.std() > 1
+
+
+@pytest.mark.parametrize(("rows", "columns", "padded"), [(2, 2, (4, 4)), (5, 7, (6, 8)), (4, 6, (4, 6))])
+def test_what_cannot_be_halved_repeats_its_edge(rows, columns, padded, monkeypatch):
+    net, seen = network_of(PLAIN), []
+    fuse = net.fuse.forward
+    monkeypatch.setattr(net.fuse, "forward", lambda x: seen.append(x) or fuse(x))
+    joined, passed = random(1, 32, rows, columns), [random(1, 4, 16 * rows, 16 * columns)]
+    for stage in net.down:
+        passed.append(stage(passed[-1]))
+    with torch.no_grad():
+        drawn, _ = net._drawn_below(joined, passed)
+    assert seen[0].shape[-2:] == padded and torch.equal(seen[0][..., :rows, :columns], joined)
+    assert torch.equal(seen[0][..., -1, columns - 1], joined[..., -1, -1])
+    assert [tuple(one.shape[-2:]) for one in drawn] == [(rows << n, columns << n) for n in range(5)]
 
 
 def test_the_paper_variant_colours_a_frame():
@@ -359,9 +428,12 @@ def test_a_piece_may_see_more_than_one_frame_of_the_one_before(method):
     assert torch.equal(second[2].ab, first[-1].ab) and not kept
 
 
-def test_a_size_that_cannot_be_halved_hands_over_as_well(method):
-    light = random(6, 1, 67, 93) * 100
-    assert_same(in_pieces(light, (), 3, method), drain(method, Clip(0, 0, light))[0])
+@pytest.mark.parametrize("shape", [TINY, PLAIN], ids=["small", "paper"])
+def test_a_size_that_cannot_be_halved_hands_over_as_well(shape, tmp_path):
+    light, made = random(6, 1, 67, 93) * 100, method_of(write(tmp_path / "one.safetensors", network_of(shape)))
+    said = drain(made, Clip(0, 0, light))[0]
+    assert_same(in_pieces(light, (), 3, made), said)
+    assert {one.ab.shape for one in said} == {(2, 67, 93)}
 
 
 @pytest.mark.parametrize("size", [(5, 9), (1, 1), (70, 3)])

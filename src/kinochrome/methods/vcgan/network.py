@@ -5,6 +5,10 @@ feature extractor* sees the grey frame; the *placeholder feature extractor* sees
 the grey frame once more where there is none (Eq. 3 and 4). *Non-local blocks* stand after the first stages of the
 decoder. Sizes are working sizes, multiples of `Shape.stride`.
 
+The paper does not say where its decoder takes in what the encoder saw. The authors' program has a sixth halving below
+the extractors, and a decoder that enlarges what the encoder saw together with what it drew itself; counted so, the
+network costs what the paper's Table II says. So does the variant `paper` here; `small` is plainer.
+
 The paper's network takes and gives R'G'B'. This one sees lightness and says ab, as every method here does.
 """
 
@@ -23,9 +27,12 @@ from kinochrome import color
 from kinochrome.nets.block import each_by_itself
 from kinochrome.nets.evidence import agreement, enlarged
 from kinochrome.nets.warp import warp
+from kinochrome.sweeps import padded
 
 LEAST = 64
-"""No side is smaller: normalisation needs more than one place at the coarsest level."""
+"""No side is smaller: normalisation needs more than one place where the extractors are joined …"""
+BEFORE_HALVING = 4
+"""… and below them: so many places a side, at least, are halved once more."""
 COLOUR = 128.0
 """Scale of ab inside the network."""
 CHOICE = 2
@@ -53,7 +60,7 @@ class Shape:
     """How the network is built; it travels in the weights' header. The defaults are those of the small variant."""
 
     variant: Literal["small", "paper"] = "small"
-    """Whose sizes these are."""
+    """Whose network this is: that of `paper` halves once more below the extractors, as the authors' code does."""
     head: Literal["regression", "classes"] = "classes"
     """How colours are said: `regression` draws ab within a tanh, as the paper; `classes` chooses among quantised ab."""
     classes: int = 261
@@ -69,7 +76,7 @@ class Shape:
     finest: int = 1
     """How many halvings below the full size the answer is drawn, 0 to 2; from there it is enlarged."""
     kernel: int = 3
-    """Side of the first convolutions, which see the full size."""
+    """Side of the first convolutions, which see the full size, and of the last."""
     stem: int = 16
     """Channels of an extractor before its stages."""
     stages: tuple[int, ...] = (16, 32, 64)
@@ -83,7 +90,7 @@ class Shape:
 
     @property
     def stride(self) -> int:
-        """Pixels of a place at the bottom."""
+        """Pixels of a place where the extractors are joined."""
         return 1 << len(self.drawing) - 1
 
 
@@ -224,17 +231,28 @@ class Network(nn.Module):
             }
         )
         joined = widths[-1] + shape.features * len(self.extractors)
-        passed = list(reversed(list(itertools.pairwise(widths[shape.finest :]))))
-        self.fuse = Convolution(joined, widths[-1], 3)
-        self.up = nn.ModuleList(Convolution(below + here, here, 3) for here, below in passed)
-        outputs = [widths[-1], *(here for here, _ in passed)]
+        outputs = tuple(reversed(widths[shape.finest :]))
+        self.fuse = Convolution(joined, widths[-1], 4, 2) if self.deeper else Convolution(joined, widths[-1], 3)
+        self.up = nn.ModuleList(Convolution(wide, narrow, 3) for wide, narrow in self._stages(outputs))
         self.attend = nn.ModuleList(NonLocal(width) for width in outputs[: shape.attending])
         if shape.head == "classes":
             self.choose = nn.Conv2d(widths[CHOICE], shape.classes, 1)
             self.register_buffer("bins", torch.zeros(shape.classes, 2))
-        self.leave = nn.Conv2d(widths[shape.finest], 9 if shape.head == "classes" else 2, 3, padding=1)
+        shown, said = outputs[-1] * (1 + self.deeper), 9 if shape.head == "classes" else 2
+        self.leave = nn.Conv2d(shown, said, shape.kernel, padding=shape.kernel // 2)
         self.temperature = TEMPERATURE
         _begin(self)
+
+    def _stages(self, outputs: tuple[int, ...]) -> list[tuple[int, int]]:
+        """Channels that each stage of the decoder takes and gives; `outputs`: at each size, from the bottom up."""
+        if self.deeper:
+            return list(zip((outputs[0], *(2 * below for below in outputs[:-1])), outputs, strict=True))
+        return [(below + here, here) for below, here in itertools.pairwise(outputs)]
+
+    @property
+    def deeper(self) -> bool:
+        """Whether its mainstream is that of the authors' program; see the module."""
+        return self.shape.variant == "paper"
 
     @property
     def recurrent(self) -> bool:
@@ -250,14 +268,11 @@ class Network(nn.Module):
         for stage in self.down:
             passed.append(stage(passed[-1]))
         told = {"global": still(light), "placeholder": placeholder}
-        x = self.fuse(torch.cat([passed[-1], *(look(told[name]) for name, look in self.extractors.items())], 1))
-        drawn = [self._attended(0, x)]
-        for number, stage in enumerate(self.up, 1):
-            skipped = passed[-1 - number]
-            drawn.append(self._attended(number, stage(torch.cat([enlarged(drawn[-1], 2), skipped], 1))))
+        joined = torch.cat([passed[-1], *(look(told[name]) for name, look in self.extractors.items())], 1)
+        drawn, x = (self._drawn_below if self.deeper else self._drawn)(joined, passed)
         if self.shape.head == "regression":
-            return Answer(COLOUR * enlarged(torch.tanh(self.leave(drawn[-1])), 1 << self.shape.finest), None)
-        return self._chosen(drawn[len(passed) - 1 - CHOICE], drawn[-1], taste)
+            return Answer(COLOUR * enlarged(torch.tanh(self.leave(x)), 1 << self.shape.finest), None)
+        return self._chosen(drawn[len(passed) - 1 - CHOICE], x, taste)
 
     def feed(self, light: Tensor, before: Tensor, motion: Tensor) -> Tensor:
         """Eq. 4: what the placeholder feature extractor sees of the frame before, Lab (B, 3, H, W) as it was answered.
@@ -269,6 +284,26 @@ class Network(nn.Module):
         moved = warp(before, motion)
         # Not in the paper: what comes into view has no colour yet, as nothing has in a first frame.
         return torch.cat([moved[:, :1], moved[:, 1:] * agreement(light, moved[:, :1], motion).explained], 1)
+
+    def _drawn(self, joined: Tensor, passed: list[Tensor]) -> tuple[list[Tensor], Tensor]:
+        """What the decoder draws at each size, from the bottom up, and what the last convolution sees."""
+        drawn = [self._attended(0, self.fuse(joined))]
+        for stage, skipped in zip(self.up, reversed(passed[self.shape.finest : -1]), strict=True):
+            drawn.append(self._attended(len(drawn), stage(torch.cat([enlarged(drawn[-1], 2), skipped], 1))))
+        return drawn, drawn[-1]
+
+    def _drawn_below(self, joined: Tensor, passed: list[Tensor]) -> tuple[list[Tensor], Tensor]:
+        """The same with the sixth halving: each stage enlarges what was drawn and what the encoder saw, together.
+
+        What cannot be halved is padded, and what that adds is cut off again.
+        """
+        x = self.fuse(padded(joined, 2, BEFORE_HALVING))
+        drawn: list[Tensor] = []
+        for stage, skipped in zip(self.up, reversed(passed[self.shape.finest :]), strict=True):
+            large = enlarged(x, 2)[..., : skipped.shape[-2], : skipped.shape[-1]]
+            drawn.append(self._attended(len(drawn), stage(large)))
+            x = torch.cat([drawn[-1], skipped], 1)
+        return drawn, x
 
     def _attended(self, number: int, x: Tensor) -> Tensor:
         return self.attend[number](x) if number < len(self.attend) else x
