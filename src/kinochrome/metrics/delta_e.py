@@ -97,13 +97,12 @@ def _light_scale(both: np.ndarray) -> np.ndarray:
 
 def _blueness(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """Blue is crooked: there chroma and hue count together. Its hue is 275 degrees, measured from 0 to 360."""
-    hue = np.arctan2(y, x)
-    hue += np.float32(2 * math.pi) * (hue < 0)
+    hue = np.arctan2(-y, -x)  # that of the opposite colour, -180 to 180
     hue *= 180 / math.pi / 25
-    hue -= 275 / 25
+    hue -= (275 - 180) / 25
     from_blue = np.square(hue, out=hue)
     np.minimum(from_blue, 80, out=from_blue)  # beyond, numbers so small that processors are slow on them
-    blue = np.exp(np.negative(from_blue, out=from_blue), out=from_blue)
+    blue = cv2.exp(np.negative(from_blue, out=from_blue))
     blue *= math.pi / 3
     return np.sin(blue, out=blue)
 
@@ -118,10 +117,11 @@ def _hue_step(a_1: np.ndarray, b_1: np.ndarray, a_2: np.ndarray, b_2: np.ndarray
     np.maximum(size, TINY, out=size)
     small = across * math.sqrt(2)
     small /= np.sqrt(size, out=size)
-    if along.min() >= 0:
-        return small
-    large = np.copysign(np.sqrt(np.maximum(2 * (chromas - along), 0)), across)
-    return np.where(along >= 0, small, large)
+    wide = along < 0
+    if wide.any():
+        large = np.copysign(np.sqrt(np.maximum(2 * (chromas - along), 0)), across)
+        cv2.copyTo(large, wide.view(np.uint8), small)
+    return small
 
 
 def _saturating(chroma: np.ndarray) -> np.ndarray:

@@ -122,7 +122,7 @@ def moving_as_one(motion: Planes) -> np.ndarray:
     for axis in motion:
         # From each pixel to the next in memory, which is quicker; the last of a row has none to the right.
         pixels = axis.ravel()
-        step = np.zeros_like(pixels)
+        step = np.empty_like(pixels)
         np.subtract(pixels[:-1], pixels[1:], out=step[:-1])
         step[width - 1 :: width] = 0
         step *= step

@@ -54,8 +54,7 @@ class WarpErrorSurvey(AlongTrueMotion):
         if not motion.clear.any():
             return None
         red, green, blue = cv2.split(pair.drift)
-        lengths = red * red + green * green + blue * blue
-        return cv2.mean(np.sqrt(lengths, out=lengths), motion.clear)[0]
+        return cv2.mean(cv2.magnitude(cv2.magnitude(red, green), blue), motion.clear)[0]
 
 
 class WarpErrorVcgan(Metric):
