@@ -12,6 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from kinochrome import plan, project
+from kinochrome.methods import kino
+from kinochrome.plan import Job
 from tests.scene import Scene, make_scene
 from tests.test_pipeline import same_film
 
@@ -94,3 +97,17 @@ def test_ctrl_c_says_how_to_go_on(scene: Scene, stills: list[str], tmp_path: Pat
     assert b"Traceback" not in said
     assert not target.exists()
     assert list(folder.glob("segments/*.safetensors"))
+
+
+def test_pieces_are_coloured_anew_where_other_weights_come_along(
+    scene: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = Job(scene.film, tmp_path / "colour.mkv", project=tmp_path / "work", method="kino")
+
+    def names() -> tuple[str, ...]:
+        return plan.prepare(job, lambda event, data: None).names
+
+    before, digest = names(), project.file_digest
+    assert names() == before
+    monkeypatch.setattr(project, "file_digest", lambda path: path.name if path == kino.SHIPPED else digest(path))
+    assert not set(names()) & set(before)

@@ -64,7 +64,9 @@ def lab_of_picture(rgb: np.ndarray) -> np.ndarray:
 
     Not differentiable. A colour's values do not depend on where in the picture it lies.
     """
-    red, green, blue = (cv2.LUT(p, _light_of_codes()) if p.dtype == np.uint8 else _light(p) for p in cv2.split(rgb))
+    red, green, blue = (
+        cv2.LUT(plane, _light_of_codes()) if plane.dtype == np.uint8 else _light(plane) for plane in cv2.split(rgb)
+    )
     # Not `cv2.transform`, which rounds the last pixels of a row another way than the others.
     matrix = (np.array(_XYZ_FROM_SRGB) / np.array(_WHITE)[:, None]).astype(np.float32)
     x, y, z = (_root(r * red + g * green + b * blue) for r, g, b in matrix)

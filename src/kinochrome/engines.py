@@ -215,7 +215,7 @@ def read(file: Path) -> EngineOptions:
 def _placed(options: EngineOptions, folder: Path) -> EngineOptions:
     """The same with the model's path. What the catalogue lists has its checksum, and the command that gets it."""
     listed = weights.CATALOGUE.get(options.model)
-    if listed is None:
+    if listed is None or listed.purpose != "engines":
         return replace(options, model=str(folder / options.model))
     source = f"`kinochrome weights get {options.model}` ({options.source})"
     path = str(weights.folder() / listed.file)

@@ -5,6 +5,7 @@ Whatever can be wrong with what a person gave is found here, so that an error ne
 
 from __future__ import annotations
 
+import inspect
 import io
 import platform
 import shutil
@@ -189,7 +190,7 @@ def prepare(job: Job, report: Report) -> Plan:
     pieces = clips.split(cut, min(step.method.longest for step in steps))
     film_key = project.digest(
         folder_project.fingerprint, asdict(info), len(table), _encoding_key(encoding), bool(confidence),
-        [(s.name, s.size, _options_key(s.options)) for s in steps], job.saturation, job.tune,
+        [_step_key(step) for step in steps], job.saturation, job.tune,
         _surroundings(job.device),
     )  # fmt: skip
     names = _names(film_key, pieces, kept, digests)
@@ -238,7 +239,7 @@ def _maker(painter: proposals.Painter, film: proposals.Film, job: Job, fingerpri
     album = proposals.Album(job.folder)
     if job.fresh:
         album.clear()
-    painter_key = project.digest(painter.name, painter.step.size, _options_key(painter.step.options), _versions())
+    painter_key = project.digest(painter.name, _step_key(painter.step), _versions())
     return proposals.Maker(painter, film, album, project.digest(fingerprint, film.info.deinterlace), painter_key)
 
 
@@ -376,6 +377,13 @@ def _names(film_key: str, pieces: list[Piece], kept: list[Served], digests: Mapp
         before = project.digest(film_key, asdict(piece), asdict(shot), given, linked)
         names.append(f"{piece.start:08d}-{before}")
     return names
+
+
+def _step_key(step: Step) -> list[Any]:
+    """What a method's colours depend on besides what it is told; the weights that lie beside its code among it."""
+    beside = Path(inspect.getfile(type(step.method))).parent.glob("*.safetensors")
+    digests = sorted(project.file_digest(file) for file in beside)
+    return [step.name, step.size, _options_key(step.options), digests]
 
 
 def _options_key(options: Any) -> dict[str, Any]:
