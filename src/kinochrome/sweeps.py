@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Generator, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
@@ -16,6 +17,7 @@ from .errors import MethodError
 from .types import Clip, Reference
 
 Walked = TypeVar("Walked", bound="Film")
+Made = TypeVar("Made")
 
 
 def working_size(height: int, width: int, short: int = 240) -> tuple[int, int]:
@@ -45,6 +47,16 @@ def brings_back(clip: Clip, told_after: bool, told_at: Iterable[int]) -> bool:
     """
     head = max(clip.overlap - 1, 0)
     return bool(clip.overlap and clip.previous is None and (told_after or any(frame > head for frame in told_at)))
+
+
+def ahead(make: Callable[[int], Made], numbers: Sequence[int]) -> Generator[Made, None, None]:
+    """`make` of each number in order, in a thread of its own while what it made of the one before is used."""
+    with ThreadPoolExecutor(1, "kinochrome-ahead") as thread:
+        coming = [thread.submit(make, number) for number in numbers[:1]]
+        for number in [*numbers[1:], None]:
+            made = [one.result() for one in coming]
+            coming = [] if number is None else [thread.submit(make, number)]
+            yield from made
 
 
 @dataclass(frozen=True)

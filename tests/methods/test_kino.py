@@ -10,7 +10,7 @@ import torch
 from kinochrome import methods, views, weights
 from kinochrome.errors import WeightsError
 from kinochrome.methods.kino import KEPT, tuning
-from kinochrome.methods.kino.network import Candidate, Network, Shape, carried
+from kinochrome.methods.kino.network import Candidate, Network, Shape, carried, join, quarters, whole
 from kinochrome.types import Clip, Painted, Scribble
 from tests.methods.test_flow import error, reference, scene
 
@@ -141,6 +141,40 @@ def test_moved_pictures_carry_colours_and_doubt_what_lies_outside():
     assert torch.allclose(moved.ab[..., :-4], ab[..., 4:], atol=1e-4)
     assert torch.allclose(moved.confidence[..., 2:26], torch.ones(1, 1, 32, 24), atol=1e-3)
     assert (moved.confidence[..., -4:] == 0).all()
+
+
+def test_quarters_lie_where_they_were_cut():
+    image = torch.arange(2 * 3 * 4 * 6.0).reshape(2, 3, 4, 6)
+    parts = quarters(image)
+    assert parts.shape == (2, 6, 4, 3)
+    assert parts[0, 4, :, 0].tolist() == image[0, 0, 2:, 2:4].flatten().tolist()
+    assert torch.equal(whole(parts, (2, 3)), image)
+
+
+def stripes() -> tuple[torch.Tensor, torch.Tensor]:
+    """Lightness (1, 1, 64, 96) of columns 4 pixels wide, dark and light in turn, and ab that goes with it."""
+    light = (torch.arange(96) // 4 % 2 * 40.0 + 30).expand(1, 1, 64, 96).contiguous()
+    return light, torch.cat([light - 50, 50 - light], 1)
+
+
+def test_the_memory_tells_quarters_of_a_place_apart(method):
+    light, ab = stripes()
+    sight = method.network.see(light)
+    memory = method.network.remember(sight, ab, torch.ones_like(light))
+    for remembered in (memory, join([memory, memory])):
+        found = method.network.recall(sight, remembered).ab[..., 8:-8, 8:-8]
+        # Every place of 8 pixels holds both colours alike: their mean is grey.
+        assert (found - ab[..., 8:-8, 8:-8]).abs().mean() < 0.6 * 20
+
+
+def test_unknown_quarters_are_not_recalled(method):
+    light, ab = stripes()
+    sight = method.network.see(light)
+    known = (light > 50).float()
+    memory = method.network.remember(sight, torch.full_like(ab, 30.0), known)
+    found = method.network.recall(sight, memory)
+    assert (found.ab - 30).abs().max() < 0.1
+    assert found.confidence.min() > 0.99
 
 
 def test_other_weights_are_refused(tmp_path: Path):

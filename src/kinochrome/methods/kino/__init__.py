@@ -9,7 +9,9 @@ and that confidence goes with the colours.
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from contextlib import closing
+from dataclasses import dataclass, field, fields, replace
+from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
@@ -18,7 +20,7 @@ import torch
 from torch import Tensor
 
 from kinochrome import flow, views, weights
-from kinochrome.sweeps import Film, Ways, brings_back, padded, plane, working_size
+from kinochrome.sweeps import Film, Ways, ahead, brings_back, padded, plane, working_size
 from kinochrome.types import Clip, Painted, Reference
 from kinochrome.views import Views
 
@@ -70,6 +72,16 @@ class State:
     """From this frame to the source's."""
     kept: tuple[Memory, ...] = field(default=(), repr=False)
     views: Views = field(default=(), repr=False)
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What is seen in a frame, whatever is known of its colours."""
+
+    index: int
+    sight: Sight
+    step: np.ndarray | None
+    """The motion to the frame before it; None in the sweep's first."""
 
 
 @dataclass(frozen=True)
@@ -160,27 +172,35 @@ class Kino:
     ) -> Iterator[State | None]:
         """The state at every frame in order; before the first source None, unless this sweep is `alone` in speaking."""
         at = {source.frame: source for source in sources}
-        for index in range(len(film)):
-            if index in at and (index or state is None):
-                state = self._anchor(film, index, state, at[index], sources)
-            elif index == 0 and state is not None:
-                pass
-            elif alone or state is not None or any(source.frame < index for source in sources):
-                state = self._advance(film, index, state, other[index], sources)
-            yield state
+        first = min((max(0, source.frame) for source in sources), default=len(film))
+        first = 0 if alone or state is not None else min(first, len(film))
+        yield from [None] * first
+        see = partial(self._seen, film, Ways(FINEST, self.device), first)
+        with closing(ahead(see, range(first, len(film)))) as walk:
+            for seen in walk:
+                if seen.index in at and (seen.index or state is None):
+                    state = self._anchor(film, seen, state, at[seen.index], sources)
+                elif seen.index or state is None:
+                    state = self._advance(film, seen, state, other[seen.index], sources)
+                yield state
+
+    @torch.inference_mode()
+    def _seen(self, film: Told, ways: Ways, first: int, index: int) -> Seen:
+        """What is seen in a frame by itself and, after the sweep's `first`, beside the one before."""
+        step = ways.between(film.light(index), film.light(index - 1)) if index > first else None
+        return Seen(index, self._sight(film, index, keep=film.step < 0), step)
 
     def _advance(
-        self, film: Told, index: int, state: State | None, other: State | None, sources: list[Source]
+        self, film: Told, seen: Seen, state: State | None, other: State | None, sources: list[Source]
     ) -> State:
         """The state at a frame from the state at the one before, if there was one."""
-        light, sight = film.light(index), self._sight(film, index, keep=film.step < 0)
+        index, sight, light = seen.index, seen.sight, film.light(seen.index)
         source = _last(sources, index) if state is None else state.source
         age = float(index - source.frame) if source else 100.0
         anew = (index - source.frame if source else film.number(index)) % RENEWAL == 0
         candidates = [self.network.guess(sight)]
-        step = motion = None
-        if state is not None:
-            step = self._ways.between(light, film.light(index - 1))
+        step, motion = seen.step, None
+        if state is not None and step is not None:
             candidates.append(self._carried("chain", sight, film.light(index - 1), state.said, step))
             candidates += self._recollected(sight, light, state.views) if anew else []
         if source is not None:
@@ -227,7 +247,7 @@ class Kino:
             film.seen[number] = sight
         return sight
 
-    def _anchor(self, film: Told, index: int, state: State | None, source: Source, sources: list[Source]) -> State:
+    def _anchor(self, film: Told, seen: Seen, state: State | None, source: Source, sources: list[Source]) -> State:
         """The state at a source's own frame: its colours, and where it is unsure what is carried here."""
         ab, confidence = source.said
         still = np.zeros((*confidence.shape[-2:], 2), np.float32)
@@ -235,9 +255,9 @@ class Kino:
         if state is not None and state.source is not None and source.views is None:
             old, new = (_shown(one.lightness, one.said) for one in (state.source, source))
             past = views.corrected(state.views, old, new)
-        earlier = [one for one in sources if one.frame < index]
+        earlier = [one for one in sources if one.frame < seen.index]
         if confidence.min() < 1 and not (source.weighed and state is None and not earlier):
-            own = self._advance(film, index, state, None, earlier)
+            own = self._advance(film, seen, state, None, earlier)
             share = confidence / (confidence + (1 - confidence) * own.said[1]).clamp(min=1e-6)
             ab, confidence = torch.lerp(own.said[0], ab, share), torch.maximum(confidence, own.said[1])
         return State((ab, confidence), source, still, kept, past)
@@ -365,7 +385,7 @@ def _pack(state: State | None, film: Told) -> dict[str, Tensor] | None:
         packed["source"] = torch.tensor(film.number(state.source.frame))
         packed["motion"] = torch.from_numpy(state.motion)
     for n, memory in enumerate(state.kept):
-        packed |= {f"keys{n}": memory.keys, f"values{n}": memory.values}
+        packed |= {f"{one.name}{n}": getattr(memory, one.name) for one in fields(Memory)}
     if state.views:
         packed["views"] = torch.from_numpy(np.stack(state.views))
     return {name: tensor.cpu() for name, tensor in packed.items()}
@@ -378,7 +398,7 @@ def _unpack(packed: dict[str, Tensor] | None, sources: list[Source], film: Told)
     device = film.frames.device
     said = packed["ab"].to(device), packed["confidence"].to(device)
     count = sum(name.startswith("keys") for name in packed)
-    kept = tuple(Memory(packed[f"keys{n}"].to(device), packed[f"values{n}"].to(device)) for n in range(count))
+    kept = tuple(Memory(*(packed[f"{one.name}{n}"].to(device) for one in fields(Memory))) for n in range(count))
     past = tuple(view.numpy() for view in packed.get("views", ()))
     if "source" not in packed:
         return State(said, kept=kept, views=past)

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .network import COLOUR, Candidate
+from .network import COLOUR, QUARTER, Candidate
 
 SURE = 8.0
 """A confidence of 1/e means a mean error of so many units of ab."""
@@ -19,10 +19,10 @@ def terms(candidates: Sequence[Candidate], ab: Tensor, confidence: Tensor, true:
     error = (ab - true).abs()
     found = {"colour": error.mean() / COLOUR, "square": (ab - true).square().mean() / COLOUR**2}
     found["confidence"] = surprise(confidence, error)
-    small = F.avg_pool2d(true, 8)
+    small = F.avg_pool2d(true, QUARTER)
     for candidate in candidates:
         if candidate.kind in ("recall", "prior", "scribble"):
-            far = (F.avg_pool2d(candidate.ab, 8) - small).abs()
+            far = (F.avg_pool2d(candidate.ab, QUARTER) - small).abs()
             found[candidate.kind] = far.mean() / COLOUR
         if candidate.kind == "prior":
             found["confidence"] = found["confidence"] + 0.5 * surprise(

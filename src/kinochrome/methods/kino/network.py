@@ -9,7 +9,7 @@ scores them, mixes them pixel by pixel and corrects the mixture. All sizes are w
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 
 import torch
 import torch.nn.functional as F
@@ -17,9 +17,14 @@ from torch import Tensor, nn
 
 from kinochrome.nets.block import Block
 from kinochrome.nets.evidence import added, agreement, enlarged, halved
+from kinochrome.nets.matching import AT_ONCE, UNKNOWN
 from kinochrome.nets.warp import warp
 
 STRIDE = 16
+PLACE, QUARTER = 8, 4
+"""Pixels a side of the places that the memory tells apart, and of their quarters."""
+ALIKE = 8
+"""Recalling, a place looks closer at so many of those that are most like it."""
 START = {
     "chain": 0.0,
     "direct": 0.0,
@@ -63,17 +68,23 @@ class Sight:
 
     def each(self, change: Callable[[Tensor], Tensor]) -> Sight:
         """The same sight with every tensor changed alike."""
-        return Sight(change(self.lightness), change(self.context), change(self.keys), change(self.prior))
+        return Sight(*(change(getattr(self, one.name)) for one in fields(self)))
 
 
 @dataclass(frozen=True)
 class Memory:
-    """Places whose colours are known: N of them."""
+    """Places whose colours are known: N of them, of 8 by 8 pixels, each with its four quarters."""
 
     keys: Tensor
     """(B, N, k + 8)"""
+    fine: Tensor
+    """(B, N, 4, k + 8): keys of the quarters."""
     values: Tensor
-    """(B, N, 3): ab / COLOUR and confidence"""
+    """(B, N, 4, 3): their ab / COLOUR and confidence"""
+
+    def each(self, change: Callable[[Tensor], Tensor]) -> Memory:
+        """The same memory with every tensor changed alike."""
+        return Memory(*(change(getattr(self, one.name)) for one in fields(self)))
 
 
 @dataclass(frozen=True)
@@ -113,12 +124,14 @@ class Encoder(nn.Module):
 
     def __init__(self, shape: Shape) -> None:
         super().__init__()
-        fine, middle, coarse, whole = shape.widths
+        fine, middle, coarse, coarsest = shape.widths
         self.at2 = nn.Sequential(nn.Conv2d(1, fine, 3, 2, 1), nn.ReLU())
         self.at4 = nn.Sequential(nn.Conv2d(fine, middle, 3, 2, 1), Block(middle))
         self.at8 = nn.Sequential(nn.Conv2d(middle, coarse, 3, 2, 1), Block(coarse), Block(coarse))
-        self.at16 = nn.Sequential(nn.Conv2d(coarse, whole, 3, 2, 1), Block(whole), Glance(whole), Block(whole))
-        self.down16, self.back8 = nn.Conv2d(whole, coarse, 1), Block(coarse)
+        self.at16 = nn.Sequential(
+            nn.Conv2d(coarse, coarsest, 3, 2, 1), Block(coarsest), Glance(coarsest), Block(coarsest)
+        )
+        self.down16, self.back8 = nn.Conv2d(coarsest, coarse, 1), Block(coarse)
         self.down8, self.back4 = nn.Conv2d(coarse, middle, 1), Block(middle)
         self.down4, self.own2 = nn.Conv2d(middle, fine, 1), nn.Conv2d(fine, fine, 1)
         self.key = nn.Conv2d(coarse, shape.key, 1)
@@ -199,41 +212,34 @@ class Network(nn.Module):
 
     def remember(self, sight: Sight, ab: Tensor, confidence: Tensor, placed: bool = True) -> Memory:
         """The places of a frame with known colours; not `placed`: where they are in it says nothing."""
-        mean = F.avg_pool2d(torch.cat([ab / COLOUR * confidence, confidence], 1), 8)
-        known = mean[:, 2:]
-        value = torch.cat([mean[:, :2] / known.clamp(min=1e-3), known], 1)
-        keys = self._addressed(sight, placed, known)
-        return Memory(keys, value.flatten(2).transpose(1, 2))
+        sums = F.avg_pool2d(torch.cat([ab / COLOUR * confidence, confidence], 1), QUARTER)
+        known = sums[:, 2:]
+        values = torch.cat([sums[:, :2] / known.clamp(min=1e-3), known], 1)
+        keys = self._held(sight, PLACE, halved(known), placed)
+        return Memory(keys.flatten(2).mT, quarters(self._held(sight, QUARTER, known, placed)), quarters(values))
 
     def scribbled(self, sight: Sight, ab: Tensor, where: Tensor) -> Memory | None:
         """The scribbled places of one frame (B = 1), each with its colour."""
-        share = F.avg_pool2d(where.float(), 8)
-        mean = F.avg_pool2d(ab / COLOUR * where, 8) / share.clamp(min=1e-6)
-        found = (share > 0).flatten()
+        found = (F.avg_pool2d(where.float(), PLACE) > 0).flatten()
         if not found.any():
             return None
-        keys = self._addressed(sight, True, torch.ones_like(share))
-        values = torch.cat([mean, torch.ones_like(share)], 1).flatten(2).transpose(1, 2)
-        return Memory(keys[:, found], values[:, found])
+        memory = self.remember(sight, ab, where.float()).each(lambda tensor: tensor[:, found])
+        values = torch.cat([memory.values[..., :2], torch.ones_like(memory.values[..., 2:])], -1)
+        return replace(memory, values=values)
 
     def recall(self, sight: Sight, memory: Memory, kind: str = "recall") -> Candidate:
-        """Colours of the places that look most alike."""
-        queries = self._asking(sight)
-        # The keys travel with the values: what was found, compared with what was asked, tells how alike they are.
-        values = torch.cat([memory.values, memory.keys], -1)
-        spare = -values.shape[-1] % 8
-        longer = values.shape[-1] + spare - queries.shape[-1]
-        asked, held = F.pad(queries, (0, longer)), F.pad(memory.keys, (0, longer))
-        # One head: only in four dimensions is the attention computed in blocks.
-        asked, held, told = (x[:, None] for x in (asked, held, F.pad(values, (0, spare))))
-        answer = F.scaled_dot_product_attention(asked, held, told, scale=1.0)[:, 0]
-        found, key = answer[..., :3], answer[..., 3 : values.shape[-1]]
-        tone = queries[..., self.shape.key : self.shape.key + len(self.tones)]
+        """Colours of the places that look most alike: first of large ones, then of the quarters of those."""
+        alike = _alike(self._asked(sight, PLACE).flatten(2).mT, memory.keys)
+        keys, values = (_picked(x, alike) for x in (memory.fine, memory.values))
+        asked = quarters(self._asked(sight, QUARTER))
+        scores = asked @ keys.mT
+        shares = torch.softmax(scores, -1)
+        tone = asked[..., self.shape.key : self.shape.key + len(self.tones)]
         own = tone.square().sum(-1, keepdim=True) / 2
-        likeness = (((queries * key).sum(-1, keepdim=True) - own) / self.sharpness.detach()).clamp(-2, 2)
-        height, width = sight.keys.shape[-2:]
-        small = torch.cat([found, likeness], -1).transpose(1, 2).unflatten(2, (height, width))
-        full = enlarged(small, 8)
+        # The key that was found, compared with what was asked, tells how alike they are.
+        likeness = (((shares * scores).sum(-1, keepdim=True) - own) / self.sharpness.detach()).clamp(-2, 2)
+        small = whole(torch.cat([shares @ values, likeness], -1), sight.keys.shape[-2:])
+        full = enlarged(small, QUARTER)
         evidence = torch.cat([torch.zeros_like(full[:, :3]), full[:, 3:]], 1)
         return Candidate(kind, full[:, :2] * COLOUR, full[:, 2:3].clamp(0, 1), evidence)
 
@@ -244,37 +250,38 @@ class Network(nn.Module):
             "prior", full[:, :2] * COLOUR, full[:, 2:].sigmoid(), torch.zeros_like(full[:, :1]).repeat(1, 4, 1, 1)
         )
 
-    def _asking(self, sight: Sight) -> Tensor:
-        where, tone = self._where(sight), self._tone(sight)
+    def _asked(self, sight: Sight, side: int) -> Tensor:
+        """(B, k + 8, h, w): what is asked of the memory for each place of so many pixels a side."""
+        keys, tone, where = self._addresses(sight, side)
         square = where.square().sum(1, keepdim=True)
-        ones = torch.ones_like(square)
         # What depends on the query alone drops out of the softmax, and is left out.
-        return _tokens([sight.keys * self.sharpness, tone, where, ones, -square / 2])
+        return torch.cat([keys * self.sharpness, tone, where, torch.ones_like(square), -square / 2], 1)
 
-    def _addressed(self, sight: Sight, placed: bool, known: Tensor) -> Tensor:
-        """Keys with what and where they are and how sure their value is, so that one product weighs all of it."""
-        where, tone = self._where(sight) * float(placed), self._tone(sight)
+    def _held(self, sight: Sight, side: int, known: Tensor, placed: bool) -> Tensor:
+        """(B, k + 8, h, w): what a place is, where, and how sure its value, so that one product weighs all of it."""
+        keys, tone, where = self._addresses(sight, side)
+        where = where * float(placed)
         square = where.square().sum(1, keepdim=True)
-        sure = torch.log(known.clamp(1e-4, 1)) - (square + tone.square().sum(1, keepdim=True)) / 2
-        return _tokens([sight.keys, tone, where, sure, torch.full_like(square, float(placed))])
+        sure = torch.where(known > 1e-3, known.clamp(1e-3, 1).log(), UNKNOWN)
+        sure = sure - (square + tone.square().sum(1, keepdim=True)) / 2
+        return torch.cat([keys, tone, where, sure, torch.full_like(square, float(placed))], 1)
 
-    def _tone(self, sight: Sight) -> Tensor:
-        """(B, 4, h, w): lightness in the middle, over, within and around each place, in units of `tones`."""
+    def _addresses(self, sight: Sight, side: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Of the places of a frame: keys; lightness in the middle, over, within and around each, in units of `tones`;
+        where it is, in units of `reach`."""
         light = sight.lightness - 50
-        mean = F.avg_pool2d(light, 8)
-        texture = (F.avg_pool2d(light.square(), 8) - mean.square()).clamp(min=0).add(1e-2).sqrt()
-        middle = F.avg_pool2d(light[..., 2:-2, 2:-2], 4, 8)
+        mean = F.avg_pool2d(light, side)
+        texture = (F.avg_pool2d(light.square(), side) - mean.square()).clamp(min=0).add(1e-2).sqrt()
+        edge = side // 4
+        middle = F.avg_pool2d(light[..., edge:-edge, edge:-edge], side // 2, side)
         around = F.avg_pool2d(mean, 3, 1, 1, count_include_pad=False)
-        return torch.cat([middle, mean, texture, around], 1) / self.tones.exp()[:, None, None]
-
-    def _where(self, sight: Sight) -> Tensor:
-        """(B, 2, h, w): place in units of `reach`."""
-        keys = sight.keys
-        height, width = keys.shape[-2:]
-        down = torch.arange(height, device=keys.device, dtype=keys.dtype) / height
-        across = torch.arange(width, device=keys.device, dtype=keys.dtype) / height
-        grid = torch.stack(torch.meshgrid(down, across, indexing="ij"))
-        return (grid / self.reach.exp()).expand(keys.shape[0], -1, -1, -1)
+        tone = torch.cat([middle, mean, texture, around], 1) / self.tones.exp()[:, None, None]
+        height, width = mean.shape[-2:]
+        down, across = (torch.arange(n, device=light.device, dtype=light.dtype) / height for n in (height, width))
+        grid = torch.stack(torch.meshgrid(down, across, indexing="ij")) / self.reach.exp()
+        # Keys of quarters lie between those of places: their lightness tells quarters apart, and where they are.
+        keys = F.normalize(enlarged(sight.keys, PLACE // side), dim=1) if side < PLACE else sight.keys
+        return keys, tone, grid.expand(len(light), -1, -1, -1)
 
 
 def carried(kind: str, sight: Sight, other: Tensor, said: tuple[Tensor, Tensor], motion: Tensor) -> Candidate:
@@ -302,15 +309,39 @@ def older(until: Tensor, since: Tensor) -> Tensor:
 
 def thinned(memory: Memory) -> Memory:
     """One place in four: what the network said itself is worth less time than what a source says."""
-    return Memory(memory.keys[:, ::4], memory.values[:, ::4])
+    return memory.each(lambda tensor: tensor[:, ::4].contiguous())
 
 
 def join(memories: Sequence[Memory]) -> Memory:
-    return Memory(torch.cat([m.keys for m in memories], 1), torch.cat([m.values for m in memories], 1))
+    return Memory(*(torch.cat([getattr(m, one.name) for m in memories], 1) for one in fields(Memory)))
 
 
-def _tokens(parts: list[Tensor]) -> Tensor:
-    return torch.cat(parts, 1).flatten(2).transpose(1, 2)
+def quarters(x: Tensor) -> Tensor:
+    """(B, h * w, 4, c) of (B, c, 2 * h, 2 * w)"""
+    x = x.unflatten(3, (-1, 2)).unflatten(2, (-1, 2))
+    return x.permute(0, 2, 4, 3, 5, 1).flatten(3, 4).flatten(1, 2)
+
+
+def whole(x: Tensor, size: Sequence[int]) -> Tensor:
+    """(B, c, 2 * h, 2 * w) of quarters (B, h * w, 4, c); `size`: h and w."""
+    x = x.unflatten(2, (2, 2)).unflatten(1, tuple(size))
+    return x.permute(0, 5, 1, 3, 2, 4).flatten(4, 5).flatten(2, 3)
+
+
+def _alike(asked: Tensor, held: Tensor) -> Tensor:
+    """(B, Q, k): the numbers of the places held (B, N, c) that are most like each of those asked for (B, Q, c)."""
+    count = held.shape[1]
+    # In parts, so that memory is bounded however many are held.
+    parts = asked.split(max(1, AT_ONCE // (len(held) * count)), 1)
+    return torch.cat([(part @ held.mT).topk(min(ALIKE, count), sorted=False).indices for part in parts], 1)
+
+
+def _picked(x: Tensor, which: Tensor) -> Tensor:
+    """(B, Q, k * 4, c): of x (B, N, 4, c) what `which` (B, Q, k) names."""
+    batch, count = x.shape[:2]
+    first = torch.arange(batch, device=x.device)[:, None, None] * count
+    found = x.flatten(0, 1).index_select(0, (which + first).flatten())
+    return found.unflatten(0, which.shape).flatten(2, 3)
 
 
 def _total(x: Tensor) -> Tensor:
