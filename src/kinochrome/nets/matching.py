@@ -50,10 +50,20 @@ def unit(keys: Tensor) -> Tensor:
 
 def places(keys: Tensor, said: Said, side: int) -> Places:
     """A reference, ready to be matched: keys (B, k, H / side, W / side) and colours at full size."""
-    mean = F.avg_pool2d(torch.cat([said.ab * said.confidence, said.confidence], 1), side)
-    known = flat(mean[:, 2:])
-    values = torch.cat([flat(mean[:, :2]) / known.clamp(min=1e-3), known], 2)
-    return Places(flat(keys), values, torch.where(known > 1e-3, known.clamp(min=1e-3).log(), UNKNOWN)[..., 0])
+    values = flat(values_of(said.ab, said.confidence, side))
+    return Places(flat(keys), values, prior_of(values[..., 2]))
+
+
+def values_of(ab: Tensor, confidence: Tensor, side: int) -> Tensor:
+    """(B, 3, H / side, W / side): the mean colour of what is known in each place, and how much of it is."""
+    mean = F.avg_pool2d(torch.cat([ab * confidence, confidence], 1), side)
+    known = mean[:, 2:]
+    return torch.cat([mean[:, :2] / known.clamp(min=1e-3), known], 1)
+
+
+def prior_of(known: Tensor) -> Tensor:
+    """The logarithm of how much places count that are known so far, before any likeness."""
+    return torch.where(known > 1e-3, known.clamp(min=1e-3).log(), UNKNOWN)
 
 
 def joined(several: Sequence[Places], shares: Tensor | None = None) -> Places:

@@ -176,7 +176,10 @@ class Kino:
         first = 0 if alone or state is not None else min(first, len(film))
         yield from [None] * first
         see = partial(self._seen, film, Ways(FINEST, self.device), first)
-        with closing(ahead(see, range(first, len(film)))) as walk:
+        numbers = range(first, len(film))
+        # PyTorch on MPS does not bear two threads at once.
+        one_by_one = (see(number) for number in numbers)
+        with closing(one_by_one if self.device.startswith("mps") else ahead(see, numbers)) as walk:
             for seen in walk:
                 if seen.index in at and (seen.index or state is None):
                     state = self._anchor(film, seen, state, at[seen.index], sources)

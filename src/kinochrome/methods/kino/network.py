@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from kinochrome.nets.block import Block
 from kinochrome.nets.evidence import added, agreement, enlarged, halved
-from kinochrome.nets.matching import AT_ONCE, UNKNOWN
+from kinochrome.nets.matching import AT_ONCE, prior_of, values_of
 from kinochrome.nets.warp import warp
 
 STRIDE = 16
@@ -212,9 +212,8 @@ class Network(nn.Module):
 
     def remember(self, sight: Sight, ab: Tensor, confidence: Tensor, placed: bool = True) -> Memory:
         """The places of a frame with known colours; not `placed`: where they are in it says nothing."""
-        sums = F.avg_pool2d(torch.cat([ab / COLOUR * confidence, confidence], 1), QUARTER)
-        known = sums[:, 2:]
-        values = torch.cat([sums[:, :2] / known.clamp(min=1e-3), known], 1)
+        values = values_of(ab / COLOUR, confidence, QUARTER)
+        known = values[:, 2:]
         keys = self._held(sight, PLACE, halved(known), placed)
         return Memory(keys.flatten(2).mT, quarters(self._held(sight, QUARTER, known, placed)), quarters(values))
 
@@ -262,8 +261,7 @@ class Network(nn.Module):
         keys, tone, where = self._addresses(sight, side)
         where = where * float(placed)
         square = where.square().sum(1, keepdim=True)
-        sure = torch.where(known > 1e-3, known.clamp(1e-3, 1).log(), UNKNOWN)
-        sure = sure - (square + tone.square().sum(1, keepdim=True)) / 2
+        sure = prior_of(known) - (square + tone.square().sum(1, keepdim=True)) / 2
         return torch.cat([keys, tone, where, sure, torch.full_like(square, float(placed))], 1)
 
     def _addresses(self, sight: Sight, side: int) -> tuple[Tensor, Tensor, Tensor]:
