@@ -3,10 +3,24 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable, Iterator
 
 import pytest
+import torch
 
 from kinochrome.sweeps import ahead
+
+
+def made(make: Callable[[int], object], count: int) -> Iterator[object]:
+    return (make(index) for index in range(count))
+
+
+@pytest.fixture
+def threads() -> Iterator[int]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(6)
+    yield 6
+    torch.set_num_threads(before)
 
 
 def test_things_are_made_in_order_in_another_thread():
@@ -16,15 +30,15 @@ def test_things_are_made_in_order_in_another_thread():
         places.add(threading.current_thread().name)
         return index * index
 
-    assert list(ahead(make, range(3, 6))) == [9, 16, 25]
-    assert list(ahead(make, range(7, 8))) == [49]
-    assert list(ahead(make, range(0))) == []
+    assert list(ahead(made(make, 3))) == [0, 1, 4]
+    assert list(ahead(made(make, 1))) == [0]
+    assert list(ahead(made(make, 0))) == []
     assert threading.current_thread().name not in places
 
 
 def test_the_next_one_alone_is_made_while_one_is_used():
     begun = [threading.Event() for _ in range(3)]
-    walk = ahead(lambda index: begun[index].set(), range(3))
+    walk = ahead(made(lambda index: begun[index].set(), 3))
     next(walk)
     assert begun[1].wait(60)
     walk.close()
@@ -32,13 +46,22 @@ def test_the_next_one_alone_is_made_while_one_is_used():
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("kinochrome-ahead")]
 
 
-def test_what_goes_wrong_is_raised_where_it_is_used():
+def test_both_threads_take_half_of_the_processor(threads: int):
+    walk = ahead(made(lambda index: torch.get_num_threads(), 2))
+    assert next(walk) == threads // 2
+    assert torch.get_num_threads() == threads // 2
+    walk.close()
+    assert torch.get_num_threads() == threads
+
+
+def test_what_goes_wrong_is_raised_where_it_is_used(threads: int):
     def make(index: int) -> int:
         if index == 1:
             raise ValueError("the second")
         return index
 
-    walk = ahead(make, range(3))
+    walk = ahead(made(make, 3))
     assert next(walk) == 0
     with pytest.raises(ValueError, match="the second"):
         next(walk)
+    assert torch.get_num_threads() == threads

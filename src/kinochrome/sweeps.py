@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Generator, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
@@ -18,6 +19,8 @@ from .types import Clip, Reference
 
 Walked = TypeVar("Walked", bound="Film")
 Made = TypeVar("Made")
+END: Any = object()
+"""What stands behind the last of the things that are made ahead."""
 
 
 def working_size(height: int, width: int, short: int = 240) -> tuple[int, int]:
@@ -49,14 +52,24 @@ def brings_back(clip: Clip, told_after: bool, told_at: Iterable[int]) -> bool:
     return bool(clip.overlap and clip.previous is None and (told_after or any(frame > head for frame in told_at)))
 
 
-def ahead(make: Callable[[int], Made], numbers: Sequence[int]) -> Generator[Made, None, None]:
-    """`make` of each number in order, in a thread of its own while what it made of the one before is used."""
-    with ThreadPoolExecutor(1, "kinochrome-ahead") as thread:
-        coming = [thread.submit(make, number) for number in numbers[:1]]
-        for number in [*numbers[1:], None]:
-            made = [one.result() for one in coming]
-            coming = [] if number is None else [thread.submit(make, number)]
-            yield from made
+def ahead(things: Iterator[Made]) -> Generator[Made, None, None]:
+    """The same things, each made in a thread of its own while the one before is used."""
+    with _half_of_the_processor(), ThreadPoolExecutor(1, "kinochrome-ahead") as thread:
+        coming = thread.submit(next, things, END)
+        while (made := coming.result()) is not END:
+            coming = thread.submit(next, things, END)
+            yield made
+
+
+@contextmanager
+def _half_of_the_processor() -> Iterator[None]:
+    """What two threads compute at once takes half of PyTorch's threads each: more than there are cores only wait."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(max(1, threads // 2))
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 @dataclass(frozen=True)

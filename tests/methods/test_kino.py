@@ -9,8 +9,19 @@ import torch
 
 from kinochrome import methods, views, weights
 from kinochrome.errors import WeightsError
-from kinochrome.methods.kino import KEPT, tuning
-from kinochrome.methods.kino.network import Candidate, Network, Shape, carried, join, quarters, whole
+from kinochrome.methods.kino import KEPT, SHIPPED, load, tuning
+from kinochrome.methods.kino.network import (
+    ALIKE,
+    GROUP,
+    Candidate,
+    Network,
+    Shape,
+    best,
+    carried,
+    join,
+    quarters,
+    whole,
+)
 from kinochrome.types import Clip, Painted, Scribble
 from tests.methods.test_flow import error, reference, scene
 
@@ -177,6 +188,32 @@ def test_unknown_quarters_are_not_recalled(method):
     assert found.confidence.min() > 0.99
 
 
+@pytest.mark.parametrize("places", [1, ALIKE - 1, ALIKE, GROUP * ALIKE, 333])
+def test_the_places_most_alike_are_those_that_a_full_search_finds(places: int):
+    scores = torch.randn(2, places, 40, generator=torch.Generator().manual_seed(places))
+    count = min(ALIKE, places)
+    found = best(scores, count).sort(-1).values
+    assert torch.equal(found, scores.mT.topk(count).indices.sort(-1).values)
+
+
+def test_a_quickened_network_says_nearly_the_same():
+    exact, quick = load(SHIPPED), load(SHIPPED).quickened()
+    lightness, ab = scene()
+    light, other = lightness[:1, :, :64, :112], lightness[5:6, :, :64, :112]
+    said = ab[:1, :, :64, :112], torch.ones_like(light)
+    answers = []
+    for network in (exact, quick):
+        sight = network.see(other)
+        memory = network.remember(network.see(light), *said)
+        still = torch.zeros(1, 2, *light.shape[-2:])
+        chain = carried("chain", sight, light, said, still)
+        answers.append(network.fuse(sight, [network.guess(sight), chain, network.recall(sight, memory)]))
+    (colours, confidence), (quickly, quick_confidence) = answers
+    assert quickly.dtype == quick_confidence.dtype == torch.float32
+    assert 0 < (colours - quickly).abs().mean() < 0.1
+    assert (confidence - quick_confidence).abs().mean() < 0.01
+
+
 def test_other_weights_are_refused(tmp_path: Path):
     tensors = Network(Shape((8, 8, 8, 8), 8)).state_dict()
     files = {
@@ -192,14 +229,15 @@ def test_other_weights_are_refused(tmp_path: Path):
         methods.load("kino")(methods.parse_options("kino", {"weights": str(tmp_path / "missing.safetensors")}), "cpu")
 
 
-def test_tuning_learns_the_reference_and_leaves_the_network_alone(method):
+def test_tuning_learns_the_reference_and_leaves_the_network_alone():
     lightness, ab = scene()
-    before = {name: tensor.clone() for name, tensor in method.network.state_dict().items()}
+    network = load(SHIPPED)
+    before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
     known = reference(lightness[0], ab[0], 0)
     heard: list[int] = []
-    taught, same = (tuning.tuned(method.network, [known], 60, heard.append) for _ in range(2))
+    taught, same = (tuning.tuned(network, [known], 60, heard.append) for _ in range(2))
     assert heard == [*range(1, 61)] * 2
-    assert all(torch.equal(tensor, before[name]) for name, tensor in method.network.state_dict().items())
+    assert all(torch.equal(tensor, before[name]) for name, tensor in network.state_dict().items())
     assert all(torch.equal(one, other) for one, other in zip(taught.parameters(), same.parameters(), strict=True))
 
     def guessed(network: Network) -> float:
@@ -207,4 +245,4 @@ def test_tuning_learns_the_reference_and_leaves_the_network_alone(method):
         guess = network.guess(network.see(known.lightness[None, :, :64, :112]))
         return float((guess.ab[0] - known.ab[:, :64, :112]).norm(dim=0).mean())
 
-    assert guessed(taught) < 0.95 * guessed(method.network)
+    assert guessed(taught) < 0.95 * guessed(network)

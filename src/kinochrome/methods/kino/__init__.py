@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, fields, replace
-from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
@@ -20,6 +19,7 @@ import torch
 from torch import Tensor
 
 from kinochrome import flow, views, weights
+from kinochrome.nets.processor import computes_in_bfloat16
 from kinochrome.sweeps import Film, Ways, ahead, brings_back, padded, plane, working_size
 from kinochrome.types import Clip, Painted, Reference
 from kinochrome.views import Views
@@ -82,6 +82,10 @@ class Seen:
     sight: Sight
     step: np.ndarray | None
     """The motion to the frame before it; None in the sweep's first."""
+    source: Source | None
+    """Whose colours come here …"""
+    motion: np.ndarray | None
+    """… and the motion to it."""
 
 
 @dataclass(frozen=True)
@@ -110,6 +114,8 @@ class Kino:
         self._ways = Ways(FINEST, device)
         self._file = Path(options.weights) if options.weights else SHIPPED
         self.network = load(self._file, device)
+        if computes_in_bfloat16(device):
+            self.network.quickened()
 
     def working_size(self, height: int, width: int) -> tuple[int, int]:
         """The short side 240, never larger than the film."""
@@ -117,7 +123,7 @@ class Kino:
 
     def tune(self, references: Sequence[Reference], steps: int, file: Path, tell: Callable[[int], None]) -> None:
         """Writes weights that these references have taught; see `types.Tunable`."""
-        taught = tuning.tuned(self.network, references, steps, tell)
+        taught = tuning.tuned(load(self._file, self.device), references, steps, tell)
         header = weights.read_header(self._file)
         words = f"{header.recipe}; then {steps} steps on the references of one shot"
         tensors = {name: tensor.cpu() for name, tensor in taught.state_dict().items()}
@@ -175,12 +181,10 @@ class Kino:
         first = min((max(0, source.frame) for source in sources), default=len(film))
         first = 0 if alone or state is not None else min(first, len(film))
         yield from [None] * first
-        see = partial(self._seen, film, Ways(FINEST, self.device), first)
-        numbers = range(first, len(film))
+        walk = self._walk(film, first, state, at, sources)
         # PyTorch on MPS does not bear two threads at once.
-        one_by_one = (see(number) for number in numbers)
-        with closing(one_by_one if self.device.startswith("mps") else ahead(see, numbers)) as walk:
-            for seen in walk:
+        with closing(walk if self.device.startswith("mps") else ahead(walk)) as walked:
+            for seen in walked:
                 if seen.index in at and (seen.index or state is None):
                     state = self._anchor(film, seen, state, at[seen.index], sources)
                 elif seen.index or state is None:
@@ -188,27 +192,38 @@ class Kino:
                 yield state
 
     @torch.inference_mode()
-    def _seen(self, film: Told, ways: Ways, first: int, index: int) -> Seen:
-        """What is seen in a frame by itself and, after the sweep's `first`, beside the one before."""
-        step = ways.between(film.light(index), film.light(index - 1)) if index > first else None
-        return Seen(index, self._sight(film, index, keep=film.step < 0), step)
+    def _walk(
+        self, film: Told, first: int, state: State | None, at: dict[int, Source], sources: list[Source]
+    ) -> Generator[Seen, None, None]:
+        """What is seen in each frame from `first`, where a sweep begins with this state: all that needs no colours."""
+        ways, step = Ways(FINEST, self.device), None
+        source, motion = (state.source, state.motion) if state else (None, None)
+        for index in range(first, len(film)):
+            light, here = film.light(index), at.get(index)
+            if index > first:
+                step = ways.between(light, film.light(index - 1))
+            elif state is None:
+                source = _last([one for one in sources if one is not here], index)
+            # Where all is known, nothing need come.
+            if source is not None and (index > first or state is None) and not (here and here.said[1].min() == 1):
+                motion = _way(ways, light, source, motion, step, (index - source.frame) % RENEWAL == 0)
+            yield Seen(index, self._sight(film, index, keep=film.step < 0), step, source, motion)
+            if here is not None and (index > first or state is None):
+                source, motion = here, np.zeros((*light.shape[-2:], 2), np.float32)
 
     def _advance(
         self, film: Told, seen: Seen, state: State | None, other: State | None, sources: list[Source]
     ) -> State:
         """The state at a frame from the state at the one before, if there was one."""
-        index, sight, light = seen.index, seen.sight, film.light(seen.index)
-        source = _last(sources, index) if state is None else state.source
+        index, sight, light, source = seen.index, seen.sight, film.light(seen.index), seen.source
         age = float(index - source.frame) if source else 100.0
         anew = (index - source.frame if source else film.number(index)) % RENEWAL == 0
         candidates = [self.network.guess(sight)]
-        step, motion = seen.step, None
-        if state is not None and step is not None:
-            candidates.append(self._carried("chain", sight, film.light(index - 1), state.said, step))
+        if state is not None and seen.step is not None:
+            candidates.append(self._carried("chain", sight, film.light(index - 1), state.said, seen.step))
             candidates += self._recollected(sight, light, state.views) if anew else []
-        if source is not None:
-            motion = self._way(light, source, state, step, anew)
-            candidates.append(self._carried("direct", sight, source.lightness, source.said, motion))
+        if source is not None and seen.motion is not None:
+            candidates.append(self._carried("direct", sight, source.lightness, source.said, seen.motion))
         if other is not None:
             until = abs(float(len(film) - 1 - index - other.source.frame)) if other.source else 100.0
             candidates.append(told("other", *other.said, older(self._number(until), self._number(age))))
@@ -218,7 +233,7 @@ class Kino:
             past = views.remember(past, _shown(light, said))
         if film.number(index) % KEPT_EVERY == 0:
             kept = (*kept, thinned(self.network.remember(sight, *said)))[-KEPT:]
-        return State(said, source, motion, kept, past)
+        return State(said, source, seen.motion, kept, past)
 
     def _further(
         self, film: Told, index: int, sight: Sight, state: State | None, sources: list[Source]
@@ -264,15 +279,6 @@ class Kino:
             share = confidence / (confidence + (1 - confidence) * own.said[1]).clamp(min=1e-6)
             ab, confidence = torch.lerp(own.said[0], ab, share), torch.maximum(confidence, own.said[1])
         return State((ab, confidence), source, still, kept, past)
-
-    def _way(
-        self, light: Tensor, source: Source, state: State | None, step: np.ndarray | None, anew: bool
-    ) -> np.ndarray:
-        """The motion from a frame to the source: along the way known so far, now and then from rest, too."""
-        if state is None or state.motion is None or step is None:
-            return self._ways.between(light, source.lightness)
-        way = flow.compose(step, state.motion)
-        return self._ways.followed(light, source.lightness, way, anew)
 
     def _carried(self, kind: str, sight: Sight, lightness: Tensor, said: Said, motion: np.ndarray) -> Candidate:
         return carried(kind, sight, lightness, said, self._ways.tensor(motion))
@@ -341,6 +347,15 @@ class Kino:
 def load(file: Path, device: str = "cpu") -> Network:
     """The network of a file of weights, built as its header says."""
     return weights.load_own("kino", file, Shape, Network, device)
+
+
+def _way(
+    ways: Ways, light: Tensor, source: Source, known: np.ndarray | None, step: np.ndarray | None, anew: bool
+) -> np.ndarray:
+    """The motion from a frame to the source: along the way `known` of the frame before, now and then from rest, too."""
+    if known is None or step is None:
+        return ways.between(light, source.lightness)
+    return ways.followed(light, source.lightness, flow.compose(step, known), anew)
 
 
 def _shown(light: Tensor, said: Said) -> views.Shown:
