@@ -323,7 +323,7 @@ def test_a_method_that_makes_nothing_of_references_is_refused(scene: Scene, tmp_
     with pytest.raises(MethodError, match="dice makes nothing of references"):
         prepared(scene, tmp_path, method="dice")
     with pytest.raises(MethodError, match="--auto-reference"):
-        prepared(scene, tmp_path, auto_reference="")
+        prepared(scene, tmp_path, method="flow", auto_reference="")
 
 
 def test_a_program_hears_of_each_picture(capsys: pytest.CaptureFixture[str]) -> None:

@@ -26,6 +26,7 @@ from .clips import Piece
 from .errors import MethodError, VideoError
 from .hints import Serving
 from .methods import DEFAULT
+from .nets.processor import computes_in_bfloat16
 from .project import PictureHint
 from .types import Encoding, FrameTable, Shot, Tunable, VideoInfo
 
@@ -403,7 +404,8 @@ def _versions() -> dict[str, str]:
 
 def _surroundings(device: str) -> list[Any]:
     """What float results may depend on besides the input."""
-    return [_versions(), chain.chosen_device(device), torch.get_num_threads(), platform.machine()]
+    chosen = chain.chosen_device(device)
+    return [_versions(), chosen, torch.get_num_threads(), platform.machine(), computes_in_bfloat16(chosen)]
 
 
 def _check_space(plan: Plan) -> None:

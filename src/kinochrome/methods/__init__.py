@@ -13,14 +13,14 @@ from kinochrome.errors import MethodError
 from kinochrome.types import Method
 
 METHODS: dict[str, str] = {
-    "flow": "carries the colours of references along the motion; no network, no weights",
-    "kino": "a trained network that takes any mix of hints, or none; young, and slower than flow",
+    "kino": "the default: a trained network that takes any mix of hints, or none",
+    "flow": "carries the colours of references along the motion; no network, no weights, the fastest",
     "bistnet": "BiSTNet 2022: two references, matched and carried both ways, drawn coarse to fine",
     "lstvc": "LSTVC 2023: one reference matched by two heads, in blocks of frames linked to each other",
     "vcgan": "VCGAN 2022: colours photographs and films by itself, each frame told of the one before",
 }
 
-DEFAULT = "flow"
+DEFAULT = "kino"
 """What colours a film unless another is asked for: the best that `docs/experiments.md` has measured."""
 
 _TRUTH = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}

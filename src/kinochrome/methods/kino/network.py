@@ -42,6 +42,9 @@ KINDS = tuple(START)
 """What a candidate is, in the order of the weights."""
 COLOUR = 50.0
 """Scale of ab inside the network."""
+FIRMNESS = 1.5
+"""How much more decided the choice is than the scores by themselves: a little of every candidate, mixed in frame after
+frame, makes colours pale."""
 FINEST = 0
 """Motion that it is given is searched at the full working size: half a dB better than at half of it."""
 
@@ -177,7 +180,7 @@ class Fusion(nn.Module):
         scores = [
             enlarged(to_few(self.score, one), 2) + self._given(c) for one, c in zip(thought, candidates, strict=True)
         ]
-        shares = torch.softmax(torch.stack(scores), 0)
+        shares = torch.softmax(FIRMNESS * torch.stack(scores), 0)
         mixed = added(share * torch.cat([c.ab, c.confidence], 1) for share, c in zip(shares, candidates, strict=True))
         ab, confidence = mixed[:, :2], mixed[:, 2:]
         spread = added(share * _total((c.ab - ab).abs()) for share, c in zip(shares, candidates, strict=True))
