@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections import Counter
-from itertools import pairwise
+from collections.abc import Iterator
+from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +16,10 @@ import pytest
 
 import kinochrome
 from kinochrome import color, pipeline, plan, project, segments, video, weights
-from kinochrome.errors import HintError, MethodError, ProjectError, VideoError
+from kinochrome.errors import HintError, KinochromeError, MethodError, ProjectError, VideoError
+from kinochrome.methods.flow import Flow
 from kinochrome.methods.kino.network import Network, Shape
+from kinochrome.types import Clip, Painted
 from tests.scene import Scene, chroma_error, make_scene
 
 ENCODER = {"pixel_format": "yuv420p"}
@@ -114,6 +118,34 @@ def test_a_stopped_run_goes_on_and_ends_the_same(scene: Scene, tmp_path: Path, m
     summary = colour(scene, target, stills)
     assert summary.resumed >= 10
     assert same_film(tmp_path / "whole.mkv", target)
+
+
+@pytest.mark.parametrize("failing", ["rendering", "colouring"])
+def test_whichever_half_fails_is_the_one_that_is_heard(
+    scene: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failing: str
+) -> None:
+    references = both_stills(scene, tmp_path)
+    home, name = (pipeline.Renderer, "paint") if failing == "rendering" else (Flow, "colorize")
+    real, seen = getattr(home, name), []
+
+    def paint(*given: Any) -> Any:
+        seen.append(threading.current_thread().name)
+        if len(seen) == 4:
+            raise VideoError("rendering failed")
+        return real(*given)
+
+    def colorize(method: Flow, clip: Clip) -> Iterator[Painted]:
+        yield from islice(real(method, clip), 3)
+        raise MethodError("colouring failed")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(home, name, paint if failing == "rendering" else colorize)
+        with pytest.raises(KinochromeError, match=f"{failing} failed"):
+            colour(scene, tmp_path / "colour.mkv", references)
+    assert len(set(seen)) == (failing == "rendering"), "frames are rendered in a thread of their own"
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("kinochrome")]
+    assert not (tmp_path / "colour.mkv").exists()
+    assert colour(scene, tmp_path / "colour.mkv", references).resumed == 0
 
 
 def test_a_changed_reference_renders_only_its_shots_again(scene: Scene, tmp_path: Path) -> None:

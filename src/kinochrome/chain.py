@@ -104,12 +104,14 @@ def run(
     clip: Callable[[Size], Clip],
     before: Handover | None,
     after: Handover | None,
-    tell: Callable[[float], None],
+    tell: Callable[[float], None] = lambda share: None,
+    take: Callable[[Painted], None] = lambda painted: None,
 ) -> Outcome:
     """Colours one clip with each method in turn.
 
     `clip` makes the clip at a working size, without what this chain hands over: drafts, the neighbours' colours and
-    carried state are put in here. `tell` hears of each coloured frame (as a fraction for chains of several methods).
+    carried state are put in here. `tell` hears of each coloured frame (as a fraction for chains of several methods);
+    `take` gets what the last method says of each frame as soon as it is said.
     """
     said: list[list[Painted]] = []
     carried: list[Carried] = []
@@ -123,7 +125,8 @@ def run(
             carried=before.carried[n] if before else None,
             brought=after.carried[n] if after else None,
         )
-        painted, keep = _drain(step, full, lambda: tell(1 / len(steps)))
+        hear = take if n == len(steps) - 1 else lambda painted: None
+        painted, keep = _drain(step, full, lambda: tell(1 / len(steps)), hear)
         said.append(painted)
         carried.append(keep)
     return Outcome(tuple(said), tuple(carried))
@@ -135,7 +138,7 @@ def scribbled(step: Step, clip: Clip) -> Reference:
     It leaves open what they do not tell: confidence says so. A method takes references from outside a clip, so every
     piece of the shot hears of the scribbles, and pieces say what the whole shot would.
     """
-    painted, _ = _drain(step, clip, lambda: None)
+    painted, _ = _drain(step, clip)
     return Reference(clip.lightness[0], painted[0].ab, painted[0].confidence, clip.start)
 
 
@@ -201,7 +204,7 @@ def colour_shot(
             near = clips.near(references(size), piece.first, piece.last)
             return Clip(piece.first, piece.overlap, lightness(size, piece.first, piece.last), near)
 
-        return run(steps, clip, before, after, lambda share: None)
+        return run(steps, clip, before, after)
 
     before: Handover | None = None
     kept: dict[int, Handover] = {}
@@ -213,7 +216,12 @@ def colour_shot(
         yield from outcome.said[-1][piece.overlap :]
 
 
-def _drain(step: Step, clip: Clip, tell: Callable[[], None]) -> tuple[list[Painted], Carried]:
+def _drain(
+    step: Step,
+    clip: Clip,
+    tell: Callable[[], None] = lambda: None,
+    take: Callable[[Painted], None] = lambda painted: None,
+) -> tuple[list[Painted], Carried]:
     """Everything that a method yields and what it returns; a method that breaks its word is an error."""
     painted: list[Painted] = []
     generator = step.method.colorize(clip)
@@ -227,5 +235,6 @@ def _drain(step: Step, clip: Clip, tell: Callable[[], None]) -> tuple[list[Paint
                     "This is a fault of the method; please report it."
                 ) from None
             return painted, end.value
+        take(painted[-1])
         if len(painted) > clip.overlap:
             tell()

@@ -7,10 +7,15 @@ lies beside the segment. So memory does not grow with the film, and a run that w
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from itertools import repeat
 from pathlib import Path
+from queue import SimpleQueue
+from threading import Lock
+from typing import Any
 
 import cv2
 import numpy as np
@@ -80,6 +85,17 @@ def colorize(job: Job, report: Report = lambda event, data: None) -> Summary:
     return Summary(job.target, shown, stop - start, resumed, time.monotonic() - started, shots, plan.notes)
 
 
+def _one_at_a_time(report: Report) -> Report:
+    """Rendering and colouring both report; whoever listens hears one after the other."""
+    lock = Lock()
+
+    def tell(event: str, data: dict[str, Any]) -> None:
+        with lock:
+            report(event, data)
+
+    return tell
+
+
 @contextmanager
 def _one_thread() -> Iterator[None]:
     """OpenCV works in the calling thread alone.
@@ -98,6 +114,7 @@ def _one_thread() -> Iterator[None]:
 def _colour_and_render(plan: Plan, report: Report) -> int:
     """Every piece in order; returns how many frames were there already."""
     start, stop = plan.span
+    report = _one_at_a_time(report)
     report("plan", {"frames": stop - start, "shots": len(plan.shots), "pieces": len(plan.pieces), "notes": plan.notes})
     shelf = Shelf(plan, report)
     done = _done(plan)
@@ -108,10 +125,9 @@ def _colour_and_render(plan: Plan, report: Report) -> int:
             continue
         if plan.shots[piece.shot].colour:
             handover = Handover(explained=torch.ones(piece.stop - piece.start))
-            _render(plan, number, [], None, shelf, report)
+            _render(plan, number, repeat(None, piece.stop - piece.start), None, shelf, report)
         else:
-            painted, lightness, handover = _colour(plan, number, shelf, report)
-            _render(plan, number, painted, lightness, shelf, report)
+            handover = _colour(plan, number, shelf, report)
         segments.write(replace(handover, films=_film_bytes(plan, number)), plan.path(number, ".safetensors"))
         _slim(plan, number)
     return sum(plan.pieces[number].stop - plan.pieces[number].start for number in done)
@@ -255,28 +271,56 @@ def _shrunk(frame: Frame, plan: Plan) -> Frame:
     return replace(frame, luma=shrink(frame.luma), chroma=chroma)
 
 
-def _colour(plan: Plan, number: int, shelf: Shelf, report: Report) -> tuple[list[Painted], torch.Tensor, Handover]:
-    """The colours of a piece's frames, their lightness, and what the piece hands on."""
+def _colour(plan: Plan, number: int, shelf: Shelf, report: Report) -> Handover:
+    """Colours and renders a piece, both at once; returns what it hands on."""
     piece = plan.pieces[number]
     before = segments.read(plan.path(number - 1, ".safetensors")) if number else None
     after = _bring_back(plan, number, shelf, report)
-    outcome, lightness = _run_chain(plan, piece, shelf, before if piece.continues else None, after, report)
-    painted = outcome.said[-1]
-    tail = tuple(painted[piece.stop - piece.first + k] for k in range(piece.last - piece.stop))
-    end = piece.stop - piece.first - 1
-    if before is not None and not piece.continues:
-        for k, other in enumerate(before.tail):
-            painted[k] = clips.crossfade(
-                clips.resized(other, plan.steps[-1].size), painted[k], (k + 0.5) / len(before.tail)
-            )
-    written = painted[piece.start - piece.first : piece.stop - piece.first]
-    handover = Handover(
-        boundary=outcome.boundary(end),
+    leaving = before.tail if before is not None and not piece.continues else ()
+    stacks = _lightness(plan, piece)
+    first, stop = piece.start - piece.first, piece.stop - piece.first
+    painted: list[Painted] = []
+    with _rendering(plan, number, stacks[plan.steps[-1].size][first:stop], shelf, report) as render:
+
+        def take(one: Painted) -> None:
+            k = len(painted)
+            if k < len(leaving):
+                other = clips.resized(leaving[k], plan.steps[-1].size)
+                one = clips.crossfade(other, one, (k + 0.5) / len(leaving))
+            painted.append(one)
+            if first <= k < stop:
+                render(one)
+
+        outcome = _run_chain(plan, piece, stacks, shelf, before if piece.continues else None, after, report, take)
+    return Handover(
+        boundary=(*outcome.boundary(stop - 1)[:-1], painted[stop - 1]),
         carried=outcome.carried,
-        tail=tail,
-        explained=torch.tensor([float((one.confidence.cpu().numpy() >= EXPLAINED).mean()) for one in written]),
+        tail=tuple(outcome.said[-1][stop:]),
+        explained=torch.tensor(
+            [float((one.confidence.cpu().numpy() >= EXPLAINED).mean()) for one in painted[first:stop]]
+        ),
     )
-    return written, lightness[piece.start - piece.first : piece.stop - piece.first], handover
+
+
+@contextmanager
+def _rendering(
+    plan: Plan, number: int, lightness: torch.Tensor, shelf: Shelf, report: Report
+) -> Iterator[Callable[[Painted], None]]:
+    """Renders a piece in a thread of its own, of the painted frames that it is given, one by one."""
+    given: SimpleQueue[Painted | None] = SimpleQueue()
+    with ThreadPoolExecutor(1, "kinochrome-render") as thread:
+        rendered = thread.submit(_render, plan, number, iter(given.get, None), lightness, shelf, report)
+
+        def render(painted: Painted) -> None:
+            if rendered.done():  # before all was given: something went wrong
+                rendered.result()
+            given.put(painted)
+
+        try:
+            yield render
+        finally:
+            given.put(None)  # where colouring ended early, rendering fails for want of frames
+    rendered.result()
 
 
 def _bring_back(plan: Plan, number: int, shelf: Shelf, report: Report) -> Handover | None:
@@ -284,7 +328,7 @@ def _bring_back(plan: Plan, number: int, shelf: Shelf, report: Report) -> Handov
 
     def run_piece(piece: Piece, after: Handover | None) -> chain.Outcome:
         report("backward", {"start": piece.first, "stop": piece.last})
-        return _run_chain(plan, piece, shelf, None, after, lambda event, data: None)[0]
+        return _run_chain(plan, piece, _lightness(plan, piece), shelf, None, after)
 
     starts = chain.ways_back(plan.steps, shelf.known(plan.pieces[number].shot, plan.steps[0].size))
     kept = segments.Kept(lambda one: plan.path(one, ".following.safetensors"))
@@ -292,18 +336,23 @@ def _bring_back(plan: Plan, number: int, shelf: Shelf, report: Report) -> Handov
 
 
 def _run_chain(
-    plan: Plan, piece: Piece, shelf: Shelf, before: Handover | None, after: Handover | None, report: Report
-) -> tuple[chain.Outcome, torch.Tensor]:
-    """What each method of the chain says of each frame of a piece, and the last one's lightness."""
-    stacks = _lightness(plan, piece)
+    plan: Plan,
+    piece: Piece,
+    stacks: dict[chain.Size, torch.Tensor],
+    shelf: Shelf,
+    before: Handover | None,
+    after: Handover | None,
+    report: Report = lambda event, data: None,
+    take: Callable[[Painted], None] = lambda painted: None,
+) -> chain.Outcome:
+    """What each method of the chain says of each frame of a piece, whose lightness is in `stacks`."""
 
     def clip(size: chain.Size) -> Clip:
         references = clips.near(shelf.known(piece.shot, size), piece.first, piece.last)
         return Clip(piece.first, piece.overlap, stacks[size], references)
 
     steps = shelf.steps(piece.shot)
-    outcome = chain.run(steps, clip, before, after, lambda share: report("coloured", {"frames": share}))
-    return outcome, stacks[plan.steps[-1].size]
+    return chain.run(steps, clip, before, after, lambda share: report("coloured", {"frames": share}), take)
 
 
 def _lightness(plan: Plan, piece: Piece) -> dict[tuple[int, int], torch.Tensor]:
@@ -318,9 +367,14 @@ def _lightness(plan: Plan, piece: Piece) -> dict[tuple[int, int], torch.Tensor]:
 
 
 def _render(
-    plan: Plan, number: int, painted: list[Painted], lightness: torch.Tensor | None, shelf: Shelf, report: Report
+    plan: Plan,
+    number: int,
+    painted: Iterable[Painted | None],
+    lightness: torch.Tensor | None,
+    shelf: Shelf,
+    report: Report,
 ) -> None:
-    """Writes a piece at full size: the film's own luma, and chroma from the painted frames (or the film's own)."""
+    """Writes a piece at full size: the film's own luma, and chroma from the painted frames (where None, its own)."""
     piece = plan.pieces[number]
     renderer = Renderer(plan.info, plan.encoding, plan.job.saturation)
     with ExitStack() as stack:
@@ -329,17 +383,17 @@ def _render(
         if plan.confidence:
             path = segment_path(plan, number, confidence=True)
             grey = stack.enter_context(video.Writer(path, plan.info, plan.confidence, piece.start))
-        for n, frame in enumerate(read(plan, piece.start, piece.stop)):
-            if lightness is None:
+        for n, (frame, one) in enumerate(zip(read(plan, piece.start, piece.stop), painted, strict=True)):
+            if one is None or lightness is None:
                 planes = renderer.keep(frame)
             else:
-                planes = renderer.paint(frame, painted[n], lightness[n])
+                planes = renderer.paint(frame, one, lightness[n])
                 own = shelf.full_size(piece.shot, frame.index)
                 if own is not None:
                     planes = renderer.paste(frame, *own, planes)
             writer.write(frame.pts, *planes)
             if grey is not None and plan.confidence:
-                shown = painted[n].confidence if painted else torch.ones(1, 1, 1)
+                shown = torch.ones(1, 1, 1) if one is None else one.confidence
                 grey.write(frame.pts, renderer.grey(shown, plan.confidence.depth), None, None)
             report("rendered", {"frames": 1})
 

@@ -146,7 +146,7 @@ def _has_seed(options: type) -> bool:
 def picture(painter: Painter, frame: Frame, info: VideoInfo) -> np.ndarray:
     """(h, w, 3) uint8 R'G'B' of a frame in the painter's colours: upright, pixels square, its lightness the film's."""
     small = clips.lightness(frame, info, painter.step.size)
-    outcome = chain.run((painter.step,), lambda size: Clip(frame.index, 0, small[None]), None, None, lambda share: None)
+    outcome = chain.run((painter.step,), lambda size: Clip(frame.index, 0, small[None]), None, None)
     said = outcome.said[0][0].ab.detach().cpu().float()
     light = clips.lightness(frame, info, info.upright_size)
     # In Lab, not in the film's own planes: pictures are sRGB, whatever the film's curve and primaries are.
