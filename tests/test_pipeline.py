@@ -74,6 +74,12 @@ def test_a_shot_without_a_reference_borrows_the_most_alike_and_says_so(scene: Sc
     assert "borrowed from frame 0" in summary.shots[1].references[0]
 
 
+def test_a_guess_explains_nothing(scene: Scene, tmp_path: Path) -> None:
+    summary = colour(scene, tmp_path / "colour.mkv", [], method="kino")
+    assert [(shot.explained, shot.references) for shot in summary.shots] == [(0.0, ())] * 2
+    assert "no reference" in " ".join(summary.notes)
+
+
 def test_references_by_time_by_shot_and_without_a_place(scene: Scene, tmp_path: Path) -> None:
     first, second = scene.still(tmp_path, 0), scene.still(tmp_path, 20)
     summary = colour(scene, tmp_path / "a.mkv", [f"{first}@00:00:00.01", f"{second}@shot:2"])

@@ -32,7 +32,7 @@ def colorize(
     `references` and `scribbles`, one or many, are written as on the command line (`"still.png@120"`); `photographs`
     takes a folder of pictures, each by itself. `settings` are the command's options by their names (`method`, `shots`,
     `project`, `overwrite`, `height`, `options`, …; `start` and `stop` for `--from` and `--to`, in seconds or as
-    HH:MM:SS); `report` is called with each event.
+    HH:MM:SS); `report` is called with each event, by one thread at a time, not always the same.
     """
     unknown = set(settings) - set(Job.__dataclass_fields__)
     if unknown:

@@ -46,7 +46,7 @@ class ShotReport:
     references: tuple[str, ...]
     """Scribbles, too."""
     explained: float
-    """The share of its pixels that the references explain, 0..1."""
+    """The share of its pixels that the references explain, 0..1; a guess explains nothing, however sure."""
     weakest: int
     """The frame where a new reference would help most."""
 
@@ -418,13 +418,14 @@ def _shot_reports(plan: Plan) -> Iterator[ShotReport]:
     explained = torch.cat([part.explained for part in parts if part is not None])
     for n, shot in enumerate(plan.shots):
         mine = explained[shot.start - start : shot.stop - start]
+        told = shot.colour or plan.servings[n]
         yield ShotReport(
             number=plan.numbers[n],
             start=shot.start,
             stop=shot.stop,
             in_colour=shot.colour,
             references=tuple(f"{serving.hint.picture.name}: {serving.why}" for serving in plan.servings[n]),
-            explained=round(float(mine.mean()), 3),
+            explained=round(float(mine.mean()), 3) if told else 0.0,
             weakest=shot.start + int(mine.argmin()),
         )
 

@@ -125,7 +125,8 @@ class Progress:
             return
         table = Table("shot", "frames", "explained", "weakest frame", "references", box=None)
         for shot in summary.shots:
-            explained = "in colour already" if shot.in_colour else f"{shot.explained:.0%}"
+            explained = f"{shot.explained:.0%}" if shot.references else "guessed"
+            explained = "in colour already" if shot.in_colour else explained
             weakest = "" if shot.in_colour else str(shot.weakest)
             names = escape("; ".join(shot.references)) or "-"
             table.add_row(str(shot.number), f"{shot.start}-{shot.stop - 1}", explained, weakest, names)
