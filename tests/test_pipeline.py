@@ -13,9 +13,11 @@ from typing import Any
 import av
 import numpy as np
 import pytest
+import torch
+from rich.console import Console
 
 import kinochrome
-from kinochrome import color, pipeline, plan, project, segments, video, weights
+from kinochrome import color, pipeline, plan, progress, project, segments, video, weights
 from kinochrome.errors import HintError, KinochromeError, MethodError, ProjectError, VideoError
 from kinochrome.methods.flow import Flow
 from kinochrome.methods.kino.network import Network, Shape
@@ -74,10 +76,15 @@ def test_a_shot_without_a_reference_borrows_the_most_alike_and_says_so(scene: Sc
     assert "borrowed from frame 0" in summary.shots[1].references[0]
 
 
-def test_a_guess_explains_nothing(scene: Scene, tmp_path: Path) -> None:
+def test_a_guess_explains_nothing(
+    scene: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(pipeline, "EXPLAINED", 0.0)
     summary = colour(scene, tmp_path / "colour.mkv", [], method="kino")
     assert [(shot.explained, shot.references) for shot in summary.shots] == [(0.0, ())] * 2
     assert "no reference" in " ".join(summary.notes)
+    progress.Progress(Console()).finish(summary)
+    assert capsys.readouterr().out.count("guessed") == 2
 
 
 def test_references_by_time_by_shot_and_without_a_place(scene: Scene, tmp_path: Path) -> None:
@@ -126,11 +133,11 @@ def test_a_stopped_run_goes_on_and_ends_the_same(scene: Scene, tmp_path: Path, m
     assert same_film(tmp_path / "whole.mkv", target)
 
 
-@pytest.mark.parametrize("failing", ["rendering", "colouring"])
+@pytest.mark.parametrize(("failing", "method"), [("rendering", "flow"), ("rendering", "kino"), ("colouring", "flow")])
 def test_whichever_half_fails_is_the_one_that_is_heard(
-    scene: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failing: str
+    scene: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failing: str, method: str
 ) -> None:
-    references = both_stills(scene, tmp_path)
+    references, threads = both_stills(scene, tmp_path), torch.get_num_threads()
     home, name = (pipeline.Renderer, "paint") if failing == "rendering" else (Flow, "colorize")
     real, seen = getattr(home, name), []
 
@@ -147,11 +154,39 @@ def test_whichever_half_fails_is_the_one_that_is_heard(
     with monkeypatch.context() as broken:
         broken.setattr(home, name, paint if failing == "rendering" else colorize)
         with pytest.raises(KinochromeError, match=f"{failing} failed"):
-            colour(scene, tmp_path / "colour.mkv", references)
-    assert len(set(seen)) == (failing == "rendering"), "frames are rendered in a thread of their own"
+            colour(scene, tmp_path / "colour.mkv", references, method=method)
+    assert set(seen) == ({"kinochrome-render_0"} if failing == "rendering" else set())
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("kinochrome")]
+    assert torch.get_num_threads() == threads
     assert not (tmp_path / "colour.mkv").exists()
     assert colour(scene, tmp_path / "colour.mkv", references).resumed == 0
+
+
+def test_what_is_stopped_while_rendering_lags_ends_with_the_frame_at_hand(
+    scene: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All of a piece is coloured, and Ctrl-C comes while the first of its frames is still being rendered."""
+    begun, stopped, rendered = threading.Event(), threading.Event(), []
+    paint, colorize = pipeline.Renderer.paint, Flow.colorize
+
+    def slow(*given: Any) -> Any:
+        begun.set()
+        assert stopped.wait(60)
+        rendered.append(0)
+        return paint(*given)
+
+    def interrupted(method: Flow, clip: Clip) -> Iterator[Painted]:
+        yield from list(colorize(method, clip))[:-1]
+        assert begun.wait(60)
+        stopped.set()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(pipeline.Renderer, "paint", slow)
+    monkeypatch.setattr(Flow, "colorize", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        colour(scene, tmp_path / "colour.mkv", both_stills(scene, tmp_path))
+    assert len(rendered) <= 2
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("kinochrome")]
 
 
 def test_a_changed_reference_renders_only_its_shots_again(scene: Scene, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -224,17 +225,17 @@ def _drain(
 ) -> tuple[list[Painted], Carried]:
     """Everything that a method yields and what it returns; a method that breaks its word is an error."""
     painted: list[Painted] = []
-    generator = step.method.colorize(clip)
-    while True:
-        try:
-            painted.append(next(generator))
-        except StopIteration as end:
-            if len(painted) != len(clip):
-                raise MethodError(
-                    f"The method {step.name} coloured {len(painted)} of {len(clip)} frames from frame {clip.start} on. "
-                    "This is a fault of the method; please report it."
-                ) from None
-            return painted, end.value
-        take(painted[-1])
-        if len(painted) > clip.overlap:
-            tell()
+    with closing(step.method.colorize(clip)) as generator:
+        while True:
+            try:
+                painted.append(next(generator))
+            except StopIteration as end:
+                if len(painted) != len(clip):
+                    raise MethodError(
+                        f"The method {step.name} coloured {len(painted)} of {len(clip)} frames from frame {clip.start} "
+                        "on. This is a fault of the method; please report it."
+                    ) from None
+                return painted, end.value
+            take(painted[-1])
+            if len(painted) > clip.overlap:
+                tell()

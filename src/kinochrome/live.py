@@ -149,7 +149,7 @@ class _Painter:
         outcome = chain.run(
             self.steps,
             lambda size: Clip(start - overlap, overlap, stacks[size], references[size]),
-            self.handover, None, lambda share: None,
+            self.handover, None,
         )  # fmt: skip
         self.handover = Handover(boundary=outcome.boundary(-1), carried=outcome.carried)
         self.last = {size: stack[-1:] for size, stack in stacks.items()}

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from itertools import repeat
 from pathlib import Path
 from queue import SimpleQueue
-from threading import Lock
+from threading import Event, Lock
 from typing import Any
 
 import cv2
@@ -71,7 +71,7 @@ def colorize(job: Job, report: Report = lambda event, data: None) -> Summary:
     started = time.monotonic()
     check_words(job)
     # Outside a project of its own, what a run needs goes when the film stands.
-    with workplace(job) as job, proposals.swept(job.folder, keep=job.project is not None), _one_thread():
+    with workplace(job) as job, proposals.swept(job.folder, keep=job.project is not None), _opencv_alone():
         plan = prepare(job, report)
         resumed = _colour_and_render(plan, report)
         report("join", {"target": str(job.target)})
@@ -97,7 +97,7 @@ def _one_at_a_time(report: Report) -> Report:
 
 
 @contextmanager
-def _one_thread() -> Iterator[None]:
+def _opencv_alone() -> Iterator[None]:
     """OpenCV works in the calling thread alone.
 
     On small pictures its threads cost more than they bring, the encoder can use the cores, and DIS finds another flow
@@ -292,6 +292,7 @@ def _colour(plan: Plan, number: int, shelf: Shelf, report: Report) -> Handover:
                 render(one)
 
         outcome = _run_chain(plan, piece, stacks, shelf, before if piece.continues else None, after, report, take)
+    # The next piece goes on from what is shown, the next shot fades over what was said.
     return Handover(
         boundary=(*outcome.boundary(stop - 1)[:-1], painted[stop - 1]),
         carried=outcome.carried,
@@ -308,19 +309,28 @@ def _rendering(
 ) -> Iterator[Callable[[Painted], None]]:
     """Renders a piece in a thread of its own, of the painted frames that it is given, one by one."""
     given: SimpleQueue[Painted | None] = SimpleQueue()
+    over = Event()
+
+    def painted() -> Iterator[Painted]:
+        while (one := given.get()) is not None and not over.is_set():
+            yield one
+
     with ThreadPoolExecutor(1, "kinochrome-render") as thread:
-        rendered = thread.submit(_render, plan, number, iter(given.get, None), lightness, shelf, report)
-
-        def render(painted: Painted) -> None:
-            if rendered.done():  # before all was given: something went wrong
-                rendered.result()
-            given.put(painted)
-
         try:
+            rendered = thread.submit(_render, plan, number, painted(), lightness, shelf, report)
+
+            def render(one: Painted) -> None:
+                if rendered.done():  # before all was given: something went wrong
+                    rendered.result()
+                given.put(one)
+
             yield render
+            given.put(None)
+            rendered.result()
         finally:
-            given.put(None)  # where colouring ended early, rendering fails for want of frames
-    rendered.result()
+            # Whatever ended it early: what is left is not rendered, and for want of it the thread gives up its film.
+            over.set()
+            given.put(None)
 
 
 def _bring_back(plan: Plan, number: int, shelf: Shelf, report: Report) -> Handover | None:

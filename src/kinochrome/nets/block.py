@@ -42,6 +42,7 @@ def to_few(convolution: nn.Module, x: Tensor) -> Tensor:
     Processors are slow at these; a product for each place in the window, then a sum of shifted planes, is not.
     """
     assert isinstance(convolution, nn.Conv2d) and convolution.bias is not None
+    assert (convolution.kernel_size, convolution.stride, convolution.padding) == ((3, 3), (1, 1), (1, 1))
     height, width = x.shape[-2:]
     weight = convolution.weight.permute(2, 3, 0, 1).flatten(0, 2)[..., None, None]
     parts = F.pad(F.conv2d(x, weight).float().contiguous(), (1, 1, 1, 1)).chunk(9, 1)
