@@ -88,7 +88,8 @@ With `--json`, `colorize` prints one JSON object a line on standard output (on s
 | `progress` | twice a second: `done`, `frames`, `shot`, `shots`, `frames_per_second`, `seconds_left` (null at first) |
 | `join` | `target`: all is coloured, the film is being put together |
 | `done` | `target`, `frames`, `resumed`, `seconds`, `shots`, `notes`; a shot has `number`, `start`, `stop`, \
-`in_colour`, `references`, `explained` (0 to 1; 0 without a reference), `weakest` (the frame where a new reference would help most) |
+`in_colour`, `references`, `explained` (0 to 1; 0 without a reference), `weakest` (the frame where a new \
+reference would help most) |
 | `error` | `kind`, `text`; on standard error, the last line |
 
 The `report` function that `kinochrome.colorize` takes is called with more and finer events: `scan` (`frame`),
