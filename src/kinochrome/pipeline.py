@@ -291,7 +291,14 @@ def _colour(plan: Plan, number: int, shelf: Shelf, report: Report) -> Handover:
             if first <= k < stop:
                 render(one)
 
-        outcome = _run_chain(plan, piece, stacks, shelf, before if piece.continues else None, after, report, take)
+        outcome = chain.run(
+            shelf.steps(piece.shot),
+            _clips(piece, stacks, shelf),
+            before if piece.continues else None,
+            after,
+            lambda share: report("coloured", {"frames": share}),
+            take,
+        )
     # The next piece goes on from what is shown, the next shot fades over what was said.
     return Handover(
         boundary=(*outcome.boundary(stop - 1)[:-1], painted[stop - 1]),
@@ -338,31 +345,21 @@ def _bring_back(plan: Plan, number: int, shelf: Shelf, report: Report) -> Handov
 
     def run_piece(piece: Piece, after: Handover | None) -> chain.Outcome:
         report("backward", {"start": piece.first, "stop": piece.last})
-        return _run_chain(plan, piece, _lightness(plan, piece), shelf, None, after)
+        return chain.run(shelf.steps(piece.shot), _clips(piece, _lightness(plan, piece), shelf), None, after)
 
     starts = chain.ways_back(plan.steps, shelf.known(plan.pieces[number].shot, plan.steps[0].size))
     kept = segments.Kept(lambda one: plan.path(one, ".following.safetensors"))
     return chain.bring_back(plan.pieces, number, starts, run_piece, kept)
 
 
-def _run_chain(
-    plan: Plan,
-    piece: Piece,
-    stacks: dict[chain.Size, torch.Tensor],
-    shelf: Shelf,
-    before: Handover | None,
-    after: Handover | None,
-    report: Report = lambda event, data: None,
-    take: Callable[[Painted], None] = lambda painted: None,
-) -> chain.Outcome:
-    """What each method of the chain says of each frame of a piece, whose lightness is in `stacks`."""
+def _clips(piece: Piece, stacks: dict[chain.Size, torch.Tensor], shelf: Shelf) -> Callable[[chain.Size], Clip]:
+    """A piece, whose lightness is in `stacks`, as a method sees it at a working size."""
 
     def clip(size: chain.Size) -> Clip:
         references = clips.near(shelf.known(piece.shot, size), piece.first, piece.last)
         return Clip(piece.first, piece.overlap, stacks[size], references)
 
-    steps = shelf.steps(piece.shot)
-    return chain.run(steps, clip, before, after, lambda share: report("coloured", {"frames": share}), take)
+    return clip
 
 
 def _lightness(plan: Plan, piece: Piece) -> dict[tuple[int, int], torch.Tensor]:

@@ -200,15 +200,17 @@ class Kino:
         source, motion = (state.source, state.motion) if state else (None, None)
         for index in range(first, len(film)):
             light, here = film.light(index), at.get(index)
+            # Else it is the frame whose state was handed over.
+            asked = index > first or state is None
             if index > first:
                 step = ways.between(light, film.light(index - 1))
             elif state is None:
                 source = _last([one for one in sources if one is not here], index)
             # Where all is known, nothing need come.
-            if source is not None and (index > first or state is None) and not (here and here.said[1].min() == 1):
+            if source is not None and asked and not (here and here.said[1].min() == 1):
                 motion = _way(ways, light, source, motion, step, (index - source.frame) % RENEWAL == 0)
             yield Seen(index, self._sight(film, index, keep=film.step < 0), step, source, motion)
-            if here is not None and (index > first or state is None):
+            if here is not None and asked:
                 source, motion = here, np.zeros((*light.shape[-2:], 2), np.float32)
 
     def _advance(
