@@ -20,7 +20,7 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
         "errors types",
         "color weights nets project scenery",
         "flow views video shots clips upsample segments",
-        "sweeps",
+        "sweeps reel",
         "methods metrics sheet hints",
         "chain describe engines",
         "proposals",

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
 from itertools import repeat
 from pathlib import Path
@@ -26,6 +26,7 @@ from .chain import Step
 from .clips import Piece
 from .places import workplace
 from .plan import Job, Plan, Report, check_words, prepare
+from .reel import Reel
 from .segments import Handover
 from .types import Clip, Frame, Painted, Reference, Scribble
 from .upsample import Renderer
@@ -116,20 +117,21 @@ def _colour_and_render(plan: Plan, report: Report) -> int:
     start, stop = plan.span
     report = _one_at_a_time(report)
     report("plan", {"frames": stop - start, "shots": len(plan.shots), "pieces": len(plan.pieces), "notes": plan.notes})
-    shelf = Shelf(plan, report)
     done = _done(plan)
-    for number, piece in enumerate(plan.pieces):
-        report("piece", {"shot": piece.shot + 1, "start": piece.start - start, "stop": piece.stop - start})
-        if number in done:
-            report("resumed", {"frames": piece.stop - piece.start})
-            continue
-        if plan.shots[piece.shot].colour:
-            handover = Handover(explained=torch.ones(piece.stop - piece.start))
-            _render(plan, number, repeat(None, piece.stop - piece.start), None, shelf, report)
-        else:
-            handover = _colour(plan, number, shelf, report)
-        segments.write(replace(handover, films=_film_bytes(plan, number)), plan.path(number, ".safetensors"))
-        _slim(plan, number)
+    with closing(Reel(plan.source, plan.info, plan.table)) as reel:
+        shelf = Shelf(plan, reel, report)
+        for number, piece in enumerate(plan.pieces):
+            report("piece", {"shot": piece.shot + 1, "start": piece.start - start, "stop": piece.stop - start})
+            if number in done:
+                report("resumed", {"frames": piece.stop - piece.start})
+                continue
+            if plan.shots[piece.shot].colour:
+                handover = Handover(explained=torch.ones(piece.stop - piece.start))
+                _render(plan, number, repeat(None, piece.stop - piece.start), None, shelf, report)
+            else:
+                handover = _colour(plan, number, shelf, report)
+            segments.write(replace(handover, films=_film_bytes(plan, number)), plan.path(number, ".safetensors"))
+            _slim(plan, number)
     return sum(plan.pieces[number].stop - plan.pieces[number].start for number in done)
 
 
@@ -172,10 +174,10 @@ def segment_path(plan: Plan, number: int, confidence: bool = False) -> Path:
 
 
 class Shelf:
-    """The hints of the shot at hand, read once, and the methods as they taught them; the only place for both."""
+    """What a run keeps at hand: the film, the hints of one shot, read once, and the methods as they taught them."""
 
-    def __init__(self, plan: Plan, report: Report) -> None:
-        self.plan, self.report = plan, report
+    def __init__(self, plan: Plan, reel: Reel, report: Report) -> None:
+        self.plan, self.reel, self.report = plan, reel, report
         self.shot = -1
         self.pictures: list[tuple[np.ndarray, clips.Fit, Frame | None]] = []
         self.strokes: dict[int, np.ndarray] = {}
@@ -196,7 +198,7 @@ class Shelf:
                 self.strokes[serving.frame] = hints.strokes(serving.hint.picture, self.plan.source.upright_size)
                 continue
             picture = video.read_picture(serving.hint.picture)
-            film = None if serving.frame is None else next(read(self.plan, serving.frame, serving.frame + 1))
+            film = None if serving.frame is None else self.reel.frame(serving.frame)
             light = None if film is None else clips.lightness(film, self.plan.info, size)
             self.pictures.append((picture, clips.best_fit(picture, light, size)[0], film))
 
@@ -219,7 +221,7 @@ class Shelf:
         return self.told[size]
 
     def _scribbled(self, shot: int, scribble: Scribble, size: tuple[int, int]) -> Reference:
-        frame = next(read(self.plan, scribble.frame, scribble.frame + 1))
+        frame = self.reel.frame(scribble.frame)
         stills = tuple(one for one in self.references(shot, size) if one.frame is None)
         light = clips.lightness(frame, self.plan.info, size)[None]
         return chain.scribbled(self.steps(shot)[0], Clip(scribble.frame, 0, light, stills, (scribble,)))
@@ -255,29 +257,13 @@ class Shelf:
         return None
 
 
-def read(plan: Plan, start: int, stop: int) -> Iterator[Frame]:
-    """Frames of the film at the size at which they are rendered."""
-    for frame in video.frames(plan.source, plan.table, start, stop):
-        yield frame if plan.info is plan.source else _shrunk(frame, plan)
-
-
-def _shrunk(frame: Frame, plan: Plan) -> Frame:
-    def shrink(plane: np.ndarray) -> np.ndarray:
-        ratio_down, ratio_across = plane.shape[0] / plan.source.height, plane.shape[1] / plan.source.width
-        size = -(-round(plan.info.width * ratio_across * 2) // 2), -(-round(plan.info.height * ratio_down * 2) // 2)
-        return cv2.resize(plane, size, interpolation=cv2.INTER_AREA)
-
-    chroma = None if frame.chroma is None else (shrink(frame.chroma[0]), shrink(frame.chroma[1]))
-    return replace(frame, luma=shrink(frame.luma), chroma=chroma)
-
-
 def _colour(plan: Plan, number: int, shelf: Shelf, report: Report) -> Handover:
     """Colours and renders a piece, both at once; returns what it hands on."""
     piece = plan.pieces[number]
     before = segments.read(plan.path(number - 1, ".safetensors")) if number else None
     after = _bring_back(plan, number, shelf, report)
     leaving = before.tail if before is not None and not piece.continues else ()
-    stacks = _lightness(plan, piece)
+    stacks = _lightness(piece, shelf)
     first, stop = piece.start - piece.first, piece.stop - piece.first
     painted: list[Painted] = []
     with _rendering(plan, number, stacks[plan.steps[-1].size][first:stop], shelf, report) as render:
@@ -345,7 +331,7 @@ def _bring_back(plan: Plan, number: int, shelf: Shelf, report: Report) -> Handov
 
     def run_piece(piece: Piece, after: Handover | None) -> chain.Outcome:
         report("backward", {"start": piece.first, "stop": piece.last})
-        return chain.run(shelf.steps(piece.shot), _clips(piece, _lightness(plan, piece), shelf), None, after)
+        return chain.run(shelf.steps(piece.shot), _clips(piece, _lightness(piece, shelf), shelf), None, after)
 
     starts = chain.ways_back(plan.steps, shelf.known(plan.pieces[number].shot, plan.steps[0].size))
     kept = segments.Kept(lambda one: plan.path(one, ".following.safetensors"))
@@ -362,14 +348,14 @@ def _clips(piece: Piece, stacks: dict[chain.Size, torch.Tensor], shelf: Shelf) -
     return clip
 
 
-def _lightness(plan: Plan, piece: Piece) -> dict[tuple[int, int], torch.Tensor]:
+def _lightness(piece: Piece, shelf: Shelf) -> dict[tuple[int, int], torch.Tensor]:
     """(T, 1, h, w) lightness of a piece at each working size of the chain."""
-    sizes = {step.size for step in plan.steps}
+    sizes = {step.size for step in shelf.plan.steps}
     # Filled as NumPy arrays: torch would wake a thread for each of these copies, and the thread then spins for work.
     stacks = {size: np.empty((piece.last - piece.first, 1, *size), np.float32) for size in sizes}
-    for n, frame in enumerate(read(plan, piece.first, piece.last)):
+    for n, frame in enumerate(shelf.reel.look(piece.first, piece.last)):
         for size, stack in stacks.items():
-            stack[n] = clips.lightness(frame, plan.info, size).numpy()
+            stack[n] = clips.lightness(frame, shelf.plan.info, size).numpy()
     return {size: torch.from_numpy(stack) for size, stack in stacks.items()}
 
 
@@ -390,7 +376,8 @@ def _render(
         if plan.confidence:
             path = segment_path(plan, number, confidence=True)
             grey = stack.enter_context(video.Writer(path, plan.info, plan.confidence, piece.start))
-        for n, (frame, one) in enumerate(zip(read(plan, piece.start, piece.stop), painted, strict=True)):
+        frames = (shelf.reel.walk if lightness is None else shelf.reel.again)(piece.start, piece.stop)
+        for n, (frame, one) in enumerate(zip(frames, painted, strict=True)):
             if one is None or lightness is None:
                 planes = renderer.keep(frame)
             else:

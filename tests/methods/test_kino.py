@@ -13,10 +13,11 @@ from kinochrome.methods.kino import KEPT, SHIPPED, load, tuning
 from kinochrome.methods.kino.network import (
     ALIKE,
     GROUP,
+    SURE,
     Candidate,
     Network,
     Shape,
-    best,
+    alike,
     carried,
     join,
     quarters,
@@ -190,10 +191,11 @@ def test_unknown_quarters_are_not_recalled(method):
 
 @pytest.mark.parametrize("places", [1, ALIKE - 1, ALIKE, GROUP * ALIKE, 333])
 def test_the_places_most_alike_are_those_that_a_full_search_finds(places: int):
-    scores = torch.randn(2, places, 40, generator=torch.Generator().manual_seed(places))
-    count = min(ALIKE, places)
-    found = best(scores, count).sort(-1).values
-    assert torch.equal(found, scores.mT.topk(count).indices.sort(-1).values)
+    random = torch.Generator().manual_seed(places)
+    asked, held = torch.randn(2, 40, 12, generator=random), torch.randn(2, places, 12, generator=random)
+    asked[..., SURE] = 1  # as all that is asked for has it
+    found = alike(asked, held).sort(-1).values
+    assert torch.equal(found, (asked @ held.mT).topk(min(ALIKE, places)).indices.sort(-1).values)
 
 
 def test_a_quickened_network_says_nearly_the_same():

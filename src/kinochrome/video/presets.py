@@ -63,7 +63,9 @@ _TABLE = {
         (".mp4", ".m4v", ".mov", ".mkv"),
         (8,),
         ("420",),
-        {"crf": "16", "preset": "medium"},
+        # As true as `medium` at crf 16, a tenth to a fifth larger, in a third of the time: at 1080p `medium` would take
+        # longer than colouring does.
+        {"crf": "15", "preset": "veryfast"},
     ),
     "archive": Preset(
         "FFV1 version 3, lossless at the film's own depth and chroma layout (4:4:4 for grey film), with checksums",

@@ -3,7 +3,7 @@
 A *candidate* is one way to colour a frame: the frame before, carried along the motion; a reference, or a like frame
 of long ago, carried; what the other sweep says; a draft; scribbles spread; what the memory recalls of things that look
 alike; and a guess from lightness alone. Each comes with a confidence and with evidence for or against it. The network
-scores them, mixes them pixel by pixel and corrects the mixture. All sizes are working sizes, multiples of `STRIDE`.
+scores them and mixes them pixel by pixel. All sizes are working sizes, multiples of `STRIDE`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from kinochrome.nets.block import Block, to_few
 from kinochrome.nets.evidence import added, agreement, enlarged, halved
-from kinochrome.nets.matching import AT_ONCE, prior_of, values_of
+from kinochrome.nets.matching import AT_ONCE, UNKNOWN, prior_of, values_of
 from kinochrome.nets.warp import warp
 
 STRIDE = 16
@@ -27,6 +27,8 @@ ALIKE = 8
 """Recalling, a place looks closer at so many of those that are most like it."""
 GROUP = 8
 """Places whose likeness is compared at once, to pass over most of them."""
+SURE = -2
+"""Where a place's key tells how sure its value is."""
 START = {
     "chain": 0.0,
     "direct": 0.0,
@@ -153,7 +155,7 @@ class Encoder(nn.Module):
 
 
 class Fusion(nn.Module):
-    """Scores candidates, mixes them, corrects the mixture."""
+    """Scores candidates and mixes them."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -165,34 +167,26 @@ class Fusion(nn.Module):
         self.doubt = nn.Parameter(torch.full((len(KINDS),), 2.0))
         # Where two sweeps meet, each counts as much as it is near in time.
         self.old = nn.Parameter(torch.tensor([4.0 if kind == "other" else 0.0 for kind in KINDS]))
-        last = nn.Conv2d(width, 3, 3, padding=1)
-        self.correct = nn.Sequential(nn.Conv2d(2 * width + 4, width, 1), nn.ReLU(), Block(width), nn.ReLU(), last)
         # What was set by hand counts until something better is learned.
-        for parameter in (*self.score.parameters(), *last.parameters()):
+        for parameter in self.score.parameters():
             nn.init.zeros_(parameter)
 
     def forward(self, sight: Sight, candidates: Sequence[Candidate]) -> tuple[Tensor, Tensor]:
         """ab (B, 2, H, W) and confidence (B, 1, H, W)."""
         # One candidate after the other: tensors of all of them would cost more to fill than the arithmetic.
         read = [self._read(sight, candidate) for candidate in candidates]
-        others = self.others(added(read) / len(read))
-        thought = [F.relu_(self.own(one) + others) for one in read]
+        others = _product(self.others, added(read) / len(read))
+        thought = [F.relu_(_product(self.own, one).add_(others)) for one in read]
         scores = [
             enlarged(to_few(self.score, one), 2) + self._given(c) for one, c in zip(thought, candidates, strict=True)
         ]
         shares = torch.softmax(FIRMNESS * torch.stack(scores), 0)
         mixed = added(share * torch.cat([c.ab, c.confidence], 1) for share, c in zip(shares, candidates, strict=True))
-        ab, confidence = mixed[:, :2], mixed[:, 2:]
-        spread = added(share * _total((c.ab - ab).abs()) for share, c in zip(shares, candidates, strict=True))
-        known = self._lined(halved(torch.cat([ab / COLOUR, confidence, spread / COLOUR], 1)))
-        mind = added(thought) / len(thought)
-        corrected = self.correct[:-1](torch.cat([known, mind, sight.context], 1))
-        change = enlarged(to_few(self.correct[-1], corrected), 2)
-        return ab + change[:, :2] * COLOUR, torch.sigmoid(torch.logit(confidence, 1e-3) + change[:, 2:])
+        return mixed[:, :2], mixed[:, 2:]
 
     def _read(self, sight: Sight, candidate: Candidate) -> Tensor:
         said = torch.cat([candidate.ab / COLOUR, candidate.confidence, candidate.evidence], 1)
-        return F.relu_(self.read[candidate.kind](self._lined(halved(said))) + sight.context)
+        return F.relu_(self.read[candidate.kind](self._lined(halved(said))).add_(sight.context))
 
     def _lined(self, x: Tensor) -> Tensor:
         """As the convolutions have their weights: mixed with others, each would rearrange it anew."""
@@ -224,7 +218,7 @@ class Network(nn.Module):
 
     def quickened(self) -> Network:
         """This network, its convolutions in bfloat16 from now on: half the time on processors that compute in it."""
-        for part in (self.see, *(getattr(self.fuse, name) for name in ("read", "own", "others", "score", "correct"))):
+        for part in (self.see, *(getattr(self.fuse, name) for name in ("read", "own", "others", "score"))):
             part.bfloat16()
         return self
 
@@ -247,8 +241,8 @@ class Network(nn.Module):
     def recall(self, sight: Sight, memory: Memory, kind: str = "recall") -> Candidate:
         """Colours of the places that look most alike: first of large ones, then of the quarters of those."""
         precision = self.see.key.weight.dtype
-        alike = _alike(self._asked(sight, PLACE).flatten(2).mT.to(precision), memory.keys.to(precision))
-        keys, values = (_picked(x, alike) for x in (memory.fine, memory.values))
+        nearest = alike(self._asked(sight, PLACE).flatten(2).mT.to(precision), memory.keys.to(precision))
+        keys, values = (_picked(x, nearest) for x in (memory.fine, memory.values))
         asked = quarters(self._asked(sight, QUARTER))
         scores = asked @ keys.mT
         shares = torch.softmax(scores, -1)
@@ -345,24 +339,35 @@ def whole(x: Tensor, size: Sequence[int]) -> Tensor:
     return x.permute(0, 5, 1, 3, 2, 4).flatten(4, 5).flatten(2, 3)
 
 
-def _alike(asked: Tensor, held: Tensor) -> Tensor:
+@torch.no_grad()
+def alike(asked: Tensor, held: Tensor) -> Tensor:
     """(B, Q, k): the numbers of the places held (B, N, c) that are most like each of those asked for (B, Q, c)."""
+    count = min(ALIKE, held.shape[1])
+    # Whole groups, filled up with places that nothing is like.
+    full = F.pad(held, (0, 0, 0, -held.shape[1] % GROUP))
+    full[:, held.shape[1] :, SURE] = 10 * UNKNOWN
     # In parts, so that memory is bounded however many are held.
-    parts = asked.split(max(1, AT_ONCE // (len(held) * held.shape[1])), 1)
-    return torch.cat([best(held @ part.mT, min(ALIKE, held.shape[1])) for part in parts], 1)
+    parts = asked.split(max(1, AT_ONCE // (len(full) * full.shape[1])), 1)
+    return torch.cat([_greatest(full @ part.mT, count) for part in parts], 1)
 
 
-def best(scores: Tensor, count: int) -> Tensor:
-    """(B, Q, k): the numbers of the k greatest of N for each Q of (B, N, Q).
+def _greatest(scores: Tensor, count: int) -> Tensor:
+    """(B, Q, k): the numbers of the k greatest of N, a multiple of GROUP, for each Q of (B, N, Q).
 
     They all lie in the k groups with the greatest maxima, which are found in a third of the time.
     """
-    rows = -(-scores.shape[1] // GROUP)
-    grouped = F.pad(scores, (0, 0, 0, rows * GROUP - scores.shape[1]), value=-torch.inf).unflatten(1, (GROUP, rows))
+    rows = scores.shape[1] // GROUP
+    grouped = scores.unflatten(1, (GROUP, rows))
     groups = grouped.amax(1).mT.topk(min(count, rows), sorted=False).indices
     numbers = (groups[..., None, :] + rows * torch.arange(GROUP, device=scores.device)[:, None]).flatten(2)
-    among = grouped.flatten(1, 2).gather(1, numbers.mT).mT
+    among = scores.gather(1, numbers.mT).mT
     return numbers.gather(2, among.topk(count, sorted=False).indices)
+
+
+def _product(convolution: nn.Module, x: Tensor) -> Tensor:
+    """What a 1x1 convolution says, where channels are last: a product takes a third of its time."""
+    assert isinstance(convolution, nn.Conv2d)
+    return F.linear(x.movedim(1, -1), convolution.weight[:, :, 0, 0], convolution.bias).movedim(-1, 1)
 
 
 def _picked(x: Tensor, which: Tensor) -> Tensor:
@@ -371,8 +376,3 @@ def _picked(x: Tensor, which: Tensor) -> Tensor:
     first = torch.arange(batch, device=x.device)[:, None, None] * count
     found = x.flatten(0, 1).index_select(0, (which + first).flatten())
     return found.unflatten(0, which.shape).flatten(2, 3)
-
-
-def _total(x: Tensor) -> Tensor:
-    """(B, 1, H, W) of (B, 2, H, W); a sum over so few channels is slow."""
-    return x[:, :1] + x[:, 1:]
