@@ -19,6 +19,7 @@ from kinochrome.methods.kino.network import (
     Shape,
     alike,
     carried,
+    followed,
     join,
     quarters,
     whole,
@@ -196,6 +197,28 @@ def test_the_places_most_alike_are_those_that_a_full_search_finds(places: int):
     asked[..., SURE] = 1  # as all that is asked for has it
     found = alike(asked, held).sort(-1).values
     assert torch.equal(found, (asked @ held.mT).topk(min(ALIKE, places)).indices.sort(-1).values)
+
+
+def test_what_is_seen_moves_along(method):
+    light, _ = stripes()
+    before = method.network.see(light)
+    still, right = torch.zeros(1, 2, *light.shape[-2:]), torch.zeros(1, 2, *light.shape[-2:])
+    right[:, 0] = 16
+    same, moved = followed(before, light, still), followed(before, light, right)
+    for name, side in (("context", 2), ("keys", 8), ("prior", 4)):
+        old = getattr(before, name)
+        torch.testing.assert_close(getattr(same, name), old, atol=1e-5, rtol=1e-5)
+        step = 16 // side
+        torch.testing.assert_close(getattr(moved, name)[..., :-step], old[..., step:], atol=1e-4, rtol=1e-4)
+
+
+def test_every_second_frame_is_looked_at(method, monkeypatch):
+    looks = []
+    see = method.network.see.forward
+    monkeypatch.setattr(method.network.see, "forward", lambda light: (looks.append(1), see(light))[1])
+    lightness, ab = scene(16)
+    drain(method, Clip(0, 0, lightness, (reference(lightness[0], ab[0], 0),)))
+    assert len(looks) == 8 + 1  # and once for the reference
 
 
 def test_a_quickened_network_says_nearly_the_same():

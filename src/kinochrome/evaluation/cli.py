@@ -41,7 +41,10 @@ def evaluate(
     include_exemplar: Annotated[
         bool, typer.Option("--include-exemplar", help="Score given frames too, as some scripts do.")
     ] = False,
-    workers: Annotated[int, typer.Option(help="Clips that are scored at once, each in a process.")] = 1,
+    workers: Annotated[
+        int | None,
+        typer.Option(help="Clips that are scored at once, each in a process. \\[the cores without --method, else 1]"),
+    ] = None,
     height: Annotated[int | None, typer.Option(help="Working height in pixels. \\[the method's own choice]")] = None,
     set_: Annotated[list[str] | None, typer.Option("--set", help="METHOD.OPTION=VALUE")] = None,
     flow: Annotated[str, typer.Option(help="How the true film's motion is found, for warp errors.")] = "dis",

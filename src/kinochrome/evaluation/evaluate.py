@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, field
@@ -27,6 +28,9 @@ from .table import Evaluation
 
 ALWAYS = ("psnr", "colorfulness")
 """Measured even where they are not asked for: plots, worst frames and the marking of wins need them."""
+
+FRAMES_A_WORKER = 50
+"""Fewer are scored before another process has begun."""
 
 Report = Callable[[str, int, int], None]
 """Called with the clip, frames done and frames in all."""
@@ -52,7 +56,8 @@ class Job:
     """METHOD.OPTION -> value."""
     flow: str = "dis"
     device: str = "cpu"
-    workers: int = 1
+    workers: int | None = None
+    """None: see `_at_once`."""
     published: str = ""
     """The official list that `data` is, for published figures beside ours; empty: none."""
 
@@ -95,7 +100,7 @@ def evaluate(job: Job, report: Report = lambda clip, done, total: None) -> Evalu
             footage.matching(folder, clip)
     scores: dict[str, dict[str, Scored]] = {row.name: {} for row in rows_of(job, rules)}
     work = list(_open_work(job, rules, clips, tasks, names, scores))
-    for one, found in _run(work, job.workers, report):
+    for one, found in _run(work, _at_once(job, work), report):
         for row, scored in found.items():
             scores[row][one.clip.name] = scored
     order = {row: {clip.name: scores[row][clip.name] for clip in clips} for row in scores}
@@ -120,7 +125,7 @@ def checked(job: Job) -> tuple[Protocol, tuple[str, ...], dict[str, str]]:
         raise MethodError("Nothing to evaluate: name a --method, or a folder of another tool's --results.")
     if job.grey not in GREYS:
         raise MethodError(f"--grey {job.grey} is unknown. Choose one of: {', '.join(GREYS)}.")
-    if job.workers < 1:
+    if job.workers is not None and job.workers < 1:
         raise MethodError(f"--workers {job.workers} cannot work. Give 1 or more.")
     published.check(job.published)
     estimate_by(job.flow)
@@ -245,6 +250,14 @@ def code_digest() -> str:
     return state.hexdigest()
 
 
+def _at_once(job: Job, work: Sequence[Work]) -> int:
+    """So many clips are scored at once. A method keeps all cores busy by itself, what is scored alone just one."""
+    if job.workers is not None:
+        return job.workers
+    worth = sum(one.frames for one in work) // FRAMES_A_WORKER
+    return 1 if job.methods else max(1, min(os.cpu_count() or 1, worth))
+
+
 def _run(work: Sequence[Work], workers: int, report: Report) -> Iterator[tuple[Work, dict[str, Scored]]]:
     """Each clip's figures as they are found; also kept on disk."""
     total, done = sum(one.frames for one in work), 0
@@ -271,8 +284,6 @@ def _run(work: Sequence[Work], workers: int, report: Report) -> Iterator[tuple[W
 
 
 def _share_cores(workers: int) -> None:
-    import os
-
     import cv2
     import torch
 

@@ -17,7 +17,7 @@ from .deinterlace import deinterlaced
 from .planes import read_planes
 from .timeline import REACH, Timeline, after_damage, mended
 
-AHEAD = 96 << 20
+AHEAD = 48 << 20
 """Bytes of decoded frames that may wait for their reader."""
 
 Planes = tuple[np.ndarray, "tuple[np.ndarray, np.ndarray] | None"]

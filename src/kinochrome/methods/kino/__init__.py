@@ -25,12 +25,28 @@ from kinochrome.types import Clip, Painted, Reference
 from kinochrome.views import Views
 
 from . import tuning
-from .network import FINEST, STRIDE, Candidate, Memory, Network, Shape, Sight, carried, join, older, thinned, told
+from .network import (
+    FINEST,
+    STRIDE,
+    Candidate,
+    Memory,
+    Network,
+    Shape,
+    Sight,
+    carried,
+    followed,
+    join,
+    older,
+    thinned,
+    told,
+)
 
 SHIPPED = Path(__file__).with_name("kino.safetensors")
 """The weights that come with Kinochrome."""
 RENEWAL = 8
 """Every so many frames from its source a sweep searches it from rest, and looks among the frames it remembers."""
+SEEN_EVERY = 2
+"""Every so many frames of the film one is looked at; what is seen in it moves along with the others."""
 KEPT_EVERY = 8
 """Every so many frames of the film one is remembered …"""
 KEPT = 2
@@ -67,6 +83,7 @@ class State:
     """What a sweep knows of the frame it has reached."""
 
     said: Said
+    sight: Sight = field(repr=False)
     source: Source | None = None
     motion: np.ndarray | None = None
     """From this frame to the source's."""
@@ -197,7 +214,7 @@ class Kino:
     ) -> Generator[Seen, None, None]:
         """What is seen in each frame from `first`, where a sweep begins with this state: all that needs no colours."""
         ways, step = Ways(FINEST, self.device), None
-        source, motion = (state.source, state.motion) if state else (None, None)
+        sight, source, motion = (state.sight, state.source, state.motion) if state else (None, None, None)
         for index in range(first, len(film)):
             light, here = film.light(index), at.get(index)
             # Else it is the frame whose state was handed over.
@@ -209,7 +226,11 @@ class Kino:
             # Where all is known, nothing need come.
             if source is not None and asked and not (here and here.said[1].min() == 1):
                 motion = _way(ways, light, source, motion, step, (index - source.frame) % RENEWAL == 0)
-            yield Seen(index, self._sight(film, index, keep=film.step < 0), step, source, motion)
+            if asked or sight is None:
+                sight = self._sight(film, index, None if here else sight, step)
+            if film.step < 0:  # the sweep forward will not look again
+                film.seen[film.number(index)] = sight
+            yield Seen(index, sight, step, source, motion)
             if here is not None and asked:
                 source, motion = here, np.zeros((*light.shape[-2:], 2), np.float32)
 
@@ -235,7 +256,7 @@ class Kino:
             past = views.remember(past, _shown(light, said))
         if film.number(index) % KEPT_EVERY == 0:
             kept = (*kept, thinned(self.network.remember(sight, *said)))[-KEPT:]
-        return State(said, source, seen.motion, kept, past)
+        return State(said, sight, source, seen.motion, kept, past)
 
     def _further(
         self, film: Told, index: int, sight: Sight, state: State | None, sources: list[Source]
@@ -260,12 +281,13 @@ class Kino:
         shown = self._ways.tensor(view[0][..., None].astype(np.float32) / np.float32(2.55))
         return [self._carried("view", sight, shown, said, self._ways.search.between(picture, view[0]))]
 
-    def _sight(self, film: Told, index: int, keep: bool) -> Sight:
-        number = film.number(index)
-        sight = film.seen.pop(number, None) or self.network.see(film.light(index))
-        if keep:
-            film.seen[number] = sight
-        return sight
+    def _sight(self, film: Told, index: int, before: Sight | None = None, step: np.ndarray | None = None) -> Sight:
+        """What is seen in a frame: looked at, or moved here from the frame `before`, along the `step` to it."""
+        number, light = film.number(index), film.light(index)
+        sight = film.seen.pop(number, None)
+        if sight is None and before is not None and step is not None and number % SEEN_EVERY:
+            sight = followed(before, light, self._ways.tensor(step))
+        return sight or self.network.see(light)
 
     def _anchor(self, film: Told, seen: Seen, state: State | None, source: Source, sources: list[Source]) -> State:
         """The state at a source's own frame: its colours, and where it is unsure what is carried here."""
@@ -280,7 +302,7 @@ class Kino:
             own = self._advance(film, seen, state, None, earlier)
             share = confidence / (confidence + (1 - confidence) * own.said[1]).clamp(min=1e-6)
             ab, confidence = torch.lerp(own.said[0], ab, share), torch.maximum(confidence, own.said[1])
-        return State((ab, confidence), source, still, kept, past)
+        return State((ab, confidence), seen.sight, source, still, kept, past)
 
     def _carried(self, kind: str, sight: Sight, lightness: Tensor, said: Said, motion: np.ndarray) -> Candidate:
         return carried(kind, sight, lightness, said, self._ways.tensor(motion))
@@ -330,7 +352,7 @@ class Kino:
         for stroke in strokes:
             drawn = self._fitted(stroke.where.float()) > 0.5
             ab, where = torch.where(drawn, self._fitted(stroke.ab), ab), where | drawn
-        sight = self._sight(film, frame, keep=True)
+        sight = film.seen[film.number(frame)] = self._sight(film, frame)
         candidates = [self.network.guess(sight)]
         if memory := self.network.scribbled(sight, ab, where):
             candidates.append(self.network.recall(sight, memory, "scribble"))
@@ -401,6 +423,7 @@ def _pack(state: State | None, film: Told) -> dict[str, Tensor] | None:
     if state is None:
         return None
     packed = {"ab": state.said[0], "confidence": state.said[1]}
+    packed |= {f"sight.{one.name}": getattr(state.sight, one.name) for one in fields(Sight)}
     if state.source is not None and state.motion is not None:
         packed["source"] = torch.tensor(film.number(state.source.frame))
         packed["motion"] = torch.from_numpy(state.motion)
@@ -420,8 +443,9 @@ def _unpack(packed: dict[str, Tensor] | None, sources: list[Source], film: Told)
     count = sum(name.startswith("keys") for name in packed)
     kept = tuple(Memory(*(packed[f"{one.name}{n}"].to(device) for one in fields(Memory))) for n in range(count))
     past = tuple(view.numpy() for view in packed.get("views", ()))
+    sight = Sight(*(packed[f"sight.{one.name}"].to(device) for one in fields(Sight)))
     if "source" not in packed:
-        return State(said, kept=kept, views=past)
+        return State(said, sight, kept=kept, views=past)
     frame = film.index(int(packed["source"]))
     source = next((source for source in sources if source.frame == frame), None)
-    return State(said, source, packed["motion"].numpy() if source else None, kept, past)
+    return State(said, sight, source, packed["motion"].numpy() if source else None, kept, past)

@@ -307,6 +307,18 @@ def carried(kind: str, sight: Sight, other: Tensor, said: tuple[Tensor, Tensor],
     return Candidate(kind, moved[:, 1:3], moved[:, 3:] * agrees.explained, evidence)
 
 
+def followed(sight: Sight, lightness: Tensor, motion: Tensor) -> Sight:
+    """What is seen in a frame of that lightness, judged by the sight of another one and the motion to that."""
+
+    def moved(x: Tensor) -> Tensor:
+        side = motion.shape[-1] // x.shape[-1]
+        # Not in bfloat16, which cannot tell one pixel's place from the next.
+        return warp(x.float().contiguous(), F.avg_pool2d(motion, side) / side).to(x.dtype)
+
+    context = moved(sight.context).contiguous(memory_format=torch.channels_last)
+    return Sight(lightness, context, F.normalize(moved(sight.keys), dim=1), moved(sight.prior))
+
+
 def told(kind: str, ab: Tensor, confidence: Tensor, older: Tensor) -> Candidate:
     """Colours that were said of this very frame; `older` (B): see `older`."""
     nothing = torch.zeros_like(confidence)
