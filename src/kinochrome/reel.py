@@ -14,8 +14,6 @@ from .types import Frame, FrameTable, VideoInfo
 
 HELD = 160 << 20
 """Bytes of luma that wait to be rendered: a piece of 1080p. What is more is decoded again."""
-NEAR = 100
-"""So many frames ahead are reached quicker by decoding on than from the keyframe before them."""
 
 
 class Reel:
@@ -44,8 +42,8 @@ class Reel:
         return map(self._decoded, range(start, stop))
 
     def look(self, start: int, stop: int) -> Iterator[Frame]:
-        """The same; their luma waits for `again`, and what lies before them no longer does."""
-        self._held = {index: frame for index, frame in self._held.items() if index >= start}
+        """The same, for their luma alone, which waits for `again` from now on; that of others no longer does."""
+        self._held = {index: frame for index, frame in self._held.items() if start <= index < stop}
         for index in range(start, stop):
             frame = self._held.get(index) or self._decoded(index)
             if sum(one.luma.nbytes for one in self._held.values()) < HELD:
@@ -54,14 +52,14 @@ class Reel:
             yield frame
 
     def again(self, start: int, stop: int) -> Iterator[Frame]:
-        """The same of what was looked at, for its luma alone."""
+        """The same, of what was looked at."""
         for index in range(start, stop):
             yield self._held.get(index) or self._decoded(index)
 
     def _decoded(self, index: int) -> Frame:
         if self._last is not None and self._last.index == index:
             return self._last
-        if self._coming is None or self._last is None or not 0 < index - self._last.index <= NEAR:
+        if self._coming is None or self._last is None or not self._leads_to(index, self._last.index):
             if self._coming is not None:
                 self._coming.close()
             self._coming = video.frames(self.source, self.table, index)
@@ -70,6 +68,11 @@ class Reel:
                 self._last = self._sized(frame)
                 return self._last
         raise AssertionError(f"the film ends before frame {index}")
+
+    def _leads_to(self, index: int, last: int) -> bool:
+        """Decoding on from `last` comes to `index` before a decoding from the keyframe nearest to it does."""
+        keys_passed, keys = np.searchsorted(self.table.keyframes, [last, index], side="right")
+        return index == last + 1 or (index > last and keys_passed == keys)
 
     def _sized(self, frame: Frame) -> Frame:
         if self.info is self.source:

@@ -9,6 +9,7 @@ import pytest
 
 from kinochrome.cli import app
 from kinochrome.errors import MethodError
+from kinochrome.evaluation.cli import _at_once
 from tests.evaluation.data import write_data
 from tests.test_cli import run
 from tests.test_light_import import command, loaded
@@ -46,3 +47,9 @@ def test_a_data_set_is_checked(tmp_path: Path) -> None:
 def test_help_loads_nothing_heavy() -> None:
     for words in (("evaluate", "--help"), ("data", "check", "--help")):
         assert loaded(command(*words)) == []
+
+
+@pytest.mark.parametrize(("coloured", "device", "expected"), [(False, "cpu", 4), (True, "cpu", 1), (False, "cuda", 1)])
+def test_results_alone_are_scored_on_all_cores(coloured, device, expected, monkeypatch) -> None:
+    monkeypatch.setattr("os.cpu_count", lambda: 4)
+    assert _at_once(coloured, device) == expected

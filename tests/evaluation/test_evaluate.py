@@ -6,14 +6,13 @@ import json
 import math
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from kinochrome import color, video
 from kinochrome.errors import KinochromeError, MethodError, VideoError
-from kinochrome.evaluation.evaluate import Job, _at_once, evaluate, key_of, rows_of
+from kinochrome.evaluation.evaluate import Job, evaluate, key_of, rows_of
 from kinochrome.evaluation.footage import find
 from kinochrome.evaluation.protocols import protocol_of
 from kinochrome.evaluation.score import Measures, place, score_clip
@@ -164,22 +163,6 @@ def test_worker_processes_find_the_same(data: Path, tmp_path: Path) -> None:
     together = evaluate(job(data, tmp_path / "two", workers=2), lambda clip, frames, total: done.append(frames))
     assert as_json(together)["methods"] == alone["methods"]
     assert done[-1] == 9
-
-
-@pytest.mark.parametrize(
-    ("frames", "others", "expected"),
-    [
-        ([300, 300], {"methods": ()}, 4),
-        ([120], {"methods": ()}, 2),
-        ([9], {"methods": ()}, 1),
-        ([300, 300], {}, 1),
-        ([300, 300], {"workers": 3}, 3),
-    ],
-    ids=["results", "a few frames", "hardly any", "a method", "as asked"],
-)
-def test_how_many_clips_are_scored_at_once(frames, others, expected, tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.setattr("os.cpu_count", lambda: 4)
-    assert _at_once(job(tmp_path, tmp_path, **others), [SimpleNamespace(frames=count) for count in frames]) == expected
 
 
 def test_nothing_given(tmp_path: Path) -> None:

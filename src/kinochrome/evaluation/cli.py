@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -81,6 +82,7 @@ def evaluate(
 
     _check_words(grey, height)
     options = _pairs(set_ or [])
+    workers = _at_once(bool(method or ablations), device) if workers is None else workers
     job = Job(
         data, out, protocol, tuple(method or []), tuple(results or []), tuple(metric or []), tuple(clip or []),
         grey, include_exemplar, height, options, flow, device, workers, published or "",  # type: ignore[arg-type]
@@ -152,6 +154,11 @@ def check(
     console.print(f"{data_set(as_).text}. {f'{wrong} clips are not as they should be.' if wrong else 'All is there.'}")
     if wrong:
         raise typer.Exit(1)
+
+
+def _at_once(coloured: bool, device: str) -> int:
+    """So many clips: what is scored alone keeps one core busy, a method all of them, and a GPU is one."""
+    return 1 if coloured or device != "cpu" else os.cpu_count() or 1
 
 
 def _check_words(grey: str, height: int | None) -> None:

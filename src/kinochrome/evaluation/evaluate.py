@@ -29,9 +29,6 @@ from .table import Evaluation
 ALWAYS = ("psnr", "colorfulness")
 """Measured even where they are not asked for: plots, worst frames and the marking of wins need them."""
 
-FRAMES_A_WORKER = 50
-"""Fewer are scored before another process has begun."""
-
 Report = Callable[[str, int, int], None]
 """Called with the clip, frames done and frames in all."""
 
@@ -56,8 +53,7 @@ class Job:
     """METHOD.OPTION -> value."""
     flow: str = "dis"
     device: str = "cpu"
-    workers: int | None = None
-    """None: see `_at_once`."""
+    workers: int = 1
     published: str = ""
     """The official list that `data` is, for published figures beside ours; empty: none."""
 
@@ -100,7 +96,7 @@ def evaluate(job: Job, report: Report = lambda clip, done, total: None) -> Evalu
             footage.matching(folder, clip)
     scores: dict[str, dict[str, Scored]] = {row.name: {} for row in rows_of(job, rules)}
     work = list(_open_work(job, rules, clips, tasks, names, scores))
-    for one, found in _run(work, _at_once(job, work), report):
+    for one, found in _run(work, job.workers, report):
         for row, scored in found.items():
             scores[row][one.clip.name] = scored
     order = {row: {clip.name: scores[row][clip.name] for clip in clips} for row in scores}
@@ -125,7 +121,7 @@ def checked(job: Job) -> tuple[Protocol, tuple[str, ...], dict[str, str]]:
         raise MethodError("Nothing to evaluate: name a --method, or a folder of another tool's --results.")
     if job.grey not in GREYS:
         raise MethodError(f"--grey {job.grey} is unknown. Choose one of: {', '.join(GREYS)}.")
-    if job.workers is not None and job.workers < 1:
+    if job.workers < 1:
         raise MethodError(f"--workers {job.workers} cannot work. Give 1 or more.")
     published.check(job.published)
     estimate_by(job.flow)
@@ -250,14 +246,6 @@ def code_digest() -> str:
     return state.hexdigest()
 
 
-def _at_once(job: Job, work: Sequence[Work]) -> int:
-    """So many clips are scored at once. A method keeps all cores busy by itself, what is scored alone just one."""
-    if job.workers is not None:
-        return job.workers
-    worth = sum(one.frames for one in work) // FRAMES_A_WORKER
-    return 1 if job.methods else max(1, min(os.cpu_count() or 1, worth))
-
-
 def _run(work: Sequence[Work], workers: int, report: Report) -> Iterator[tuple[Work, dict[str, Scored]]]:
     """Each clip's figures as they are found; also kept on disk."""
     total, done = sum(one.frames for one in work), 0
@@ -267,12 +255,13 @@ def _run(work: Sequence[Work], workers: int, report: Report) -> Iterator[tuple[W
         done += frames
         report(clip, done, total)
 
-    if workers == 1 or len(work) < 2:
+    workers = min(workers, len(work))
+    if workers < 2:
         for one in work:
             yield one, score_work(one, count)
         return
     # Fresh processes: a forked one may hang on the threads of the libraries that are loaded here.
-    pool = ProcessPoolExecutor(min(workers, len(work)), get_context("spawn"), _share_cores, (workers,))
+    pool = ProcessPoolExecutor(workers, get_context("spawn"), _share_cores, (workers,))
     try:
         futures = {pool.submit(score_work, one): one for one in work}
         for future in as_completed(futures):

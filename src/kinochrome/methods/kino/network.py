@@ -151,7 +151,9 @@ class Encoder(nn.Module):
         x8 = self.back8(x8 + enlarged(self.down16(self.at16(x8)), 2))
         x4 = self.back4(x4 + enlarged(self.down8(x8), 2))
         context = self.own2(x2) + enlarged(self.down4(x4), 2)
-        return Sight(lightness, context, F.normalize(self.key(x8).float(), dim=1), self.prior(x4).float())
+        # In one order, as they come back from a file: enlarging rounds each order another way.
+        key, prior = (x.float().contiguous() for x in (self.key(x8), self.prior(x4)))
+        return Sight(lightness, context, F.normalize(key, dim=1), prior)
 
 
 class Fusion(nn.Module):
