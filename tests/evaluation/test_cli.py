@@ -52,4 +52,5 @@ def test_help_loads_nothing_heavy() -> None:
 @pytest.mark.parametrize(("coloured", "device", "expected"), [(False, "cpu", 4), (True, "cpu", 1), (False, "cuda", 1)])
 def test_results_alone_are_scored_on_all_cores(coloured, device, expected, monkeypatch) -> None:
     monkeypatch.setattr("os.cpu_count", lambda: 4)
-    assert _at_once(coloured, device) == expected
+    assert _at_once(None, coloured, device) == expected
+    assert _at_once(3, coloured, device) == 3

@@ -43,8 +43,7 @@ def evaluate(
         bool, typer.Option("--include-exemplar", help="Score given frames too, as some scripts do.")
     ] = False,
     workers: Annotated[
-        int | None,
-        typer.Option(help="Clips that are scored at once, each in a process. \\[the cores without --method, else 1]"),
+        int | None, typer.Option(help="Clips scored at once, in processes. \\[one a core, with --method 1]")
     ] = None,
     height: Annotated[int | None, typer.Option(help="Working height in pixels. \\[the method's own choice]")] = None,
     set_: Annotated[list[str] | None, typer.Option("--set", help="METHOD.OPTION=VALUE")] = None,
@@ -81,11 +80,10 @@ def evaluate(
     from .evaluate import Job
 
     _check_words(grey, height)
-    options = _pairs(set_ or [])
-    workers = _at_once(bool(method or ablations), device) if workers is None else workers
+    options, coloured = _pairs(set_ or []), bool(method or ablations)
     job = Job(
         data, out, protocol, tuple(method or []), tuple(results or []), tuple(metric or []), tuple(clip or []),
-        grey, include_exemplar, height, options, flow, device, workers, published or "",  # type: ignore[arg-type]
+        grey, include_exemplar, height, options, flow, device, _at_once(workers, coloured, device), published or "",  # type: ignore[arg-type]
     )  # fmt: skip
     if ablations or train_data or steps is not None:
         if method or results or published or blind or blind_with:
@@ -156,9 +154,11 @@ def check(
         raise typer.Exit(1)
 
 
-def _at_once(coloured: bool, device: str) -> int:
-    """So many clips: what is scored alone keeps one core busy, a method all of them, and a GPU is one."""
-    return 1 if coloured or device != "cpu" else os.cpu_count() or 1
+def _at_once(workers: int | None, coloured: bool, device: str) -> int:
+    """So many clips, as asked: what is scored alone keeps one core busy, a method all of them, and a GPU is one."""
+    if workers is None:
+        return 1 if coloured or device != "cpu" else os.cpu_count() or 1
+    return workers
 
 
 def _check_words(grey: str, height: int | None) -> None:
