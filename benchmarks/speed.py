@@ -31,6 +31,7 @@ from rich.table import Table
 
 import kinochrome
 from kinochrome import video
+from kinochrome.methods import DEFAULT
 from sample import Sample, make_sample
 
 STAGES = {"scan": "scan", "coloured": "colour", "rendered": "render"}
@@ -69,11 +70,12 @@ class Stages:
         self.last = now
 
 
-def colorize(sample: Sample, target: Path, stages: list[Stages]) -> None:
+def colorize(sample: Sample, target: Path, method: str, stages: list[Stages]) -> None:
     """The whole main path."""
     stages.append(Stages())
     report = stages[-1].report
-    kinochrome.colorize(sample.film, target, references=[sample.reference], preset="web", overwrite=True, report=report)
+    settings = {"method": method, "preset": "web", "overwrite": True}
+    kinochrome.colorize(sample.film, target, references=[sample.reference], report=report, **settings)
     report("end", {})
 
 
@@ -115,16 +117,16 @@ def stored(plane: Any) -> np.ndarray:
     return np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)[: plane.height, : plane.width]
 
 
-def measure(folder: Path, size: tuple[int, int], frames: int, repeats: int) -> tuple[dict[str, Measured], list[Stages]]:
-    """Every way in turn, so many times over, on a film of this size (height, width)."""
-    sample = make_sample(folder, size, frames)
+def measure(sample: Sample, method: str, repeats: int) -> tuple[dict[str, Measured], list[Stages]]:
+    """Every way in turn, so many times over."""
+    folder = sample.film.parent
     target, other = folder / "colour.mp4", folder / "other.mp4"
     table = video.scan(video.probe(sample.film))
     ways = {name: Measured() for name in ("colorize", "alone", "PyAV")}
     stages: list[Stages] = []
     chroma: Chroma = []
     for _ in range(repeats):
-        ways["colorize"].add(partial(colorize, sample, target, stages))
+        ways["colorize"].add(partial(colorize, sample, target, method, stages))
         chroma = chroma or read_chroma(target)
         ways["alone"].add(partial(alone, sample, other, table, chroma))
         ways["PyAV"].add(partial(alone_by_hand, sample, other, chroma))
@@ -150,15 +152,17 @@ def main(
     sizes: Annotated[str, typer.Option(help="WIDTHxHEIGHT, even, comma between.")] = "854x480,1920x1080",
     frames: Annotated[int, typer.Option(help="Of each film.", min=2)] = 216,
     repeats: Annotated[int, typer.Option(min=1)] = 3,
+    method: Annotated[str, typer.Option(help="Which one colours.")] = DEFAULT,
 ) -> None:
     """Prints one table: seconds, frames a second, and times of `alone`, by the clock and by CPU time."""
     table = Table("film", "", "s", "frames/s", "times alone", "CPU s", "times", *STAGES.values(), "rest", box=None)
     with TemporaryDirectory() as place:
         # What the first run of a process pays once (imports, tables) is no part of a film's time.
-        measure(_folder(place, "warm"), (64, 96), 4, 1)
+        measure(make_sample(_folder(place, "warm"), (64, 96), 4), method, 1)
         for name in sizes.split(","):
             width, height = (int(number) for number in name.split("x"))
-            measured = measure(_folder(place, name), (height, width), frames, repeats)
+            sample = make_sample(_folder(place, name), (height, width), frames)
+            measured = measure(sample, method, repeats)
             for line in rows(f"{name}, {frames} frames", frames, *measured):
                 table.add_row(*line)
     Console(width=140).print(table)
