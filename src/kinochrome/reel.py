@@ -46,7 +46,7 @@ class Reel:
         self._held = {index: frame for index, frame in self._held.items() if start <= index < stop}
         for index in range(start, stop):
             frame = self._held.get(index) or self._decoded(index)
-            if sum(one.luma.nbytes for one in self._held.values()) < HELD:
+            if len(self._held) * frame.luma.nbytes < HELD:
                 # A copy: the decoder's own frame holds its chroma, too, which nobody will ask for.
                 self._held.setdefault(index, replace(frame, luma=frame.luma.copy(), chroma=None))
             yield frame

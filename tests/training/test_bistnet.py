@@ -119,8 +119,8 @@ def test_colours_that_move_along_change_nothing() -> None:
 @pytest.mark.parametrize("told", bistnet.TASKS)
 def test_steps_lower_the_loss_of_a_batch(footage: Footage, told: str) -> None:
     task = task_of(footage)
-    totals = steps_down(task, batch_of(task, told), 8, 2e-3)
-    assert totals[-1] < 0.95 * totals[0] and np.mean(totals[4:]) < np.mean(totals[:4])
+    totals = steps_down(task, batch_of(task, told), 8, 1e-3)
+    assert totals[-1] < 0.95 * totals[0] and min(totals) == min(totals[4:])
 
 
 @pytest.fixture(scope="module")

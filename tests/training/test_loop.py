@@ -49,9 +49,9 @@ def test_the_loss_of_a_repeated_clip_falls(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr(kino, "TASKS", {"still": 1.0})
     one = kino.Examples.__getitem__
     monkeypatch.setattr(kino.Examples, "__getitem__", lambda self, step: one(self, 0))
-    events = tiny.run(tiny.job(tmp_path, steps=24, save_every=24))
+    events = tiny.run(tiny.job(tmp_path, steps=40, save_every=40))
     losses = [data["still/total"] for event, data in events if event == "step"]
-    assert len(losses) == 24 and np.mean(losses[-4:]) < 0.85 * np.mean(losses[:4])
+    assert len(losses) == 40 and np.mean(losses[-4:]) < 0.8 * np.mean(losses[:4])
 
 
 def test_every_figure_is_told_and_logged(tmp_path: Path) -> None:
