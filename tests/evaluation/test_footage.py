@@ -25,7 +25,8 @@ def test_clips_are_found_by_name(tmp_path: Path) -> None:
     ]
     assert [clip.name for clip in footage.find(data, ["b"])] == ["b"]
     frames = list(footage.find(data, ["b"])[0].frames(1, 3))
-    assert np.array_equal(np.rint(frames[0] * 255), panned(3, seed=0)[1]) and len(frames) == 2
+    assert np.array_equal(frames[0], panned(3, seed=0)[1]) and len(frames) == 2
+    assert frames[0].dtype == np.uint8, "8-bit pictures stay codes"
 
 
 def test_a_film_is_a_clip(tmp_path: Path) -> None:
@@ -33,9 +34,9 @@ def test_a_film_is_a_clip(tmp_path: Path) -> None:
     (clip,) = footage.find(tmp_path)
     assert (clip.name, len(clip), clip.size) == ("film", 5, (64, 96))
     frames = list(clip.frames(2, 4))
-    assert len(frames) == 2 and frames[0].dtype == np.float32 and frames[0].shape == (64, 96, 3)
+    assert len(frames) == 2 and frames[0].dtype == np.uint8 and frames[0].shape == (64, 96, 3)
     still = video.read_picture(scene.still(tmp_path, 2))
-    own, neighbour = (np.abs(frame - still).mean() for frame in frames)
+    own, neighbour = (np.abs(frame / 255 - still).mean() for frame in frames)
     assert own < 0.005 and own < neighbour / 2, "frame 2 in its own colours"
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 import pytest
+from scipy.ndimage import map_coordinates
 
 from kinochrome.errors import MethodError
 from kinochrome.metrics.motion import FLOWS, Motion, agreeing, estimate_by, moving_as_one
@@ -78,9 +79,12 @@ def test_pixels_that_leave_the_picture_are_not_seen() -> None:
 def test_every_channel_is_moved_alike() -> None:
     image = texture(12, 14).astype(np.float32) / 255
     motion = known(Picture(texture(12, 14)), Picture(texture(12, 14)), smooth_flow(0, 2.0), smooth_flow(1, 2.0))
-    moved_apart = cv2.merge([motion.along(plane) for plane in cv2.split(image)])
+    down, across = np.indices(image.shape[:2])
+    there = down + motion.forward[..., 1], across + motion.forward[..., 0]
+    planes = [map_coordinates(plane, there, order=1, mode="nearest") for plane in cv2.split(image)]
     assert np.abs(motion.along(image) - image).max() > 0.1
-    assert motion.along(image) == pytest.approx(moved_apart, abs=1e-6)
+    assert motion.along(image) == pytest.approx(cv2.merge(planes), abs=1e-5)
+    assert np.stack(motion.planes_along(cv2.split(image)[:2])) == pytest.approx(np.stack(planes[:2]), abs=1e-5)
 
 
 @pytest.mark.parametrize("name", FLOWS)

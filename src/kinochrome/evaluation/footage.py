@@ -15,6 +15,7 @@ import numpy as np
 
 from kinochrome import color, video
 from kinochrome.errors import VideoError
+from kinochrome.metrics.picture import Picture
 from kinochrome.types import Encoding, FrameTable, VideoInfo
 from kinochrome.upsample import Renderer
 from kinochrome.video.pictures import is_picture, picture_files
@@ -22,8 +23,8 @@ from kinochrome.video.pictures import is_picture, picture_files
 FILMS = frozenset({".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpg", ".mxf", ".ts", ".webm", ".y4m"})
 """What counts as a film, by name."""
 
-NEARLY_GREY = 2.5 / 255
-"""Channels that differ by no more than this show no colour."""
+NEARLY_GREY = 2
+"""Channels that differ by no more codes of 255 than this show no colour."""
 
 
 @dataclass(frozen=True)
@@ -53,9 +54,9 @@ class PictureClip:
         return _fingerprint(self.files)
 
     def frames(self, start: int, stop: int) -> Iterator[np.ndarray]:
-        """R'G'B' (h, w, 3) float32 0..1 of frames start to stop (excluded)."""
+        """R'G'B' (h, w, 3) of frames start to stop (excluded): uint8 of 8-bit ones, of others float32 0..1."""
         for file in self.files[start:stop]:
-            rgb = video.read_picture(file)
+            rgb = video.read_picture(file, as_codes=True)
             if not self.stills and rgb.shape[:2] != self.size:
                 raise VideoError(
                     f"{file} is {_shown(rgb.shape)}, but the clip's first frame {_shown(self.size)}: frames of a clip "
@@ -88,14 +89,15 @@ class FilmClip:
         return _fingerprint([self.info.path])
 
     def frames(self, start: int, stop: int) -> Iterator[np.ndarray]:
-        """R'G'B' (h, w, 3) float32 0..1 of frames start to stop (excluded)."""
+        """R'G'B' (h, w, 3) of frames start to stop (excluded): uint8 of 8-bit ones, of others float32 0..1."""
         renderer = Renderer(self.info, encoding_of(self.info))
         with closing(video.frames(self.info, self.table, start, stop)) as frames:  # type: ignore[type-var]
             for frame in frames:
                 luma, blue, red = renderer.keep(frame)
                 rgb = color.rgb_from_planes(luma, (blue, red), self.info)
-                upright = np.rot90(rgb, -self.info.rotation // 90)
-                yield np.ascontiguousarray(upright, np.float32) / np.float32(self.info.maximum)
+                upright = np.ascontiguousarray(np.rot90(rgb, -self.info.rotation // 90))
+                eight_bit = upright.dtype == np.uint8
+                yield upright if eight_bit else upright.astype(np.float32) / np.float32(self.info.maximum)
 
 
 TrueClip = PictureClip | FilmClip
@@ -168,8 +170,8 @@ def matching(results: Path, truth: TrueClip) -> TrueClip:
 def check_colour(clip: TrueClip) -> None:
     """An error where the truth holds no colour to compare with: its first, middle and last frames are grey."""
     for index in sorted({0, len(clip) // 2, len(clip) - 1}):
-        rgb = next(clip.frames(index, index + 1))
-        if float((rgb.max(axis=2) - rgb.min(axis=2)).max()) > NEARLY_GREY:
+        codes = Picture(next(clip.frames(index, index + 1))).codes
+        if (codes.max(axis=2) - codes.min(axis=2)).max() > NEARLY_GREY:
             return
     raise VideoError(
         f"The clip {clip.name} is black and white: there is no true colour to score against. Leave it out."

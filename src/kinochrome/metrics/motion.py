@@ -65,7 +65,16 @@ class Motion:
         return self._estimate(self._second, self._first)
 
     def along(self, image: np.ndarray) -> np.ndarray:
-        """An image of the second frame, seen from where the motion starts, bilinear; at its edge it goes on."""
+        """(h, w, 3) of the second frame, seen from where the motion starts, bilinear; at its edge it goes on."""
+        # A fourth channel more than halves the time that three take.
+        return cv2.cvtColor(self._moved(cv2.cvtColor(image, cv2.COLOR_RGB2RGBA)), cv2.COLOR_RGBA2RGB)
+
+    def planes_along(self, planes: Planes) -> Planes:
+        """The same of two planes (h, w)."""
+        # As four: OpenCV moves two channels in steps of a thirty-second of a pixel only.
+        return cv2.split(self._moved(cv2.merge([*planes, *planes])))[:2]
+
+    def _moved(self, image: np.ndarray) -> np.ndarray:
         return cv2.remap(image, *self._arrival, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
 
     @cached_property
@@ -88,7 +97,7 @@ class Motion:
     @cached_property
     def clear(self) -> np.ndarray:
         """(h, w) uint8, 1 where the first frame's pixel is seen in the second and lies on no motion boundary."""
-        return agreeing(self.there, cv2.split(self.along(self.backward))) & moving_as_one(self.there)
+        return agreeing(self.there, self.planes_along(self.back)) & moving_as_one(self.there)
 
     @cached_property
     def seen(self) -> np.ndarray:

@@ -91,7 +91,10 @@ class Pair:
     @cached_property
     def ab_drift(self) -> np.ndarray:
         """(h, w) float32: how long the change of a*, b* along `motion` is."""
-        return cv2.magnitude(*cv2.split(self._drift("ab")))
+        assert self.motion is not None and self.before is not None
+        moved = self.motion.planes_along([*self.result.lab[1:]])
+        along_a, along_b = (now - before for now, before in zip(moved, self.before.lab[1:], strict=True))
+        return cv2.magnitude(along_a, along_b)
 
     def _drift(self, kind: str) -> np.ndarray:
         assert self.motion is not None

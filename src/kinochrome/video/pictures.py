@@ -146,8 +146,10 @@ def _sequence(path: Path, files: list[Path]) -> tuple[Path, int]:
     return Path(folder) / f"{before}%0{width}d{after}", int(found[1])
 
 
-def read_picture(path: Path) -> np.ndarray:
+def read_picture(path: Path, as_codes: bool = False) -> np.ndarray:
     """R'G'B' of a picture, float32 (height, width, 3), 0..1, turned upright as its EXIF tag says.
+
+    `as_codes`: uint8 where it is of 8 bit, which is quicker.
 
     PNG, JPEG, WebP, TIFF, BMP, DPX and EXR, 8 or 16 bit, floats by the sRGB curve. Transparency and ICC profiles are
     ignored.
@@ -167,6 +169,8 @@ def read_picture(path: Path) -> np.ndarray:
         picture = None
     if picture is None:
         raise VideoError(f"{path} is not a picture that can be read, or it is damaged. Save it again as PNG.")
+    if as_codes and picture.dtype == np.uint8:
+        return cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
     return _scaled(path, picture[..., ::-1])
 
 
