@@ -18,7 +18,7 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
     frozenset(names.split())
     for names in (
         "errors types",
-        "color weights nets project scenery",
+        "color weights nets project scenery threads",
         "flow views video shots clips upsample segments",
         "sweeps reel",
         "methods metrics sheet hints",

@@ -17,7 +17,6 @@ from queue import SimpleQueue
 from threading import Event, Lock
 from typing import Any
 
-import cv2
 import numpy as np
 import torch
 
@@ -28,6 +27,7 @@ from .places import workplace
 from .plan import Job, Plan, Report, check_words, prepare
 from .reel import Reel
 from .segments import Handover
+from .threads import opencv_alone
 from .types import Clip, Frame, Painted, Reference, Scribble
 from .upsample import Renderer
 
@@ -72,7 +72,7 @@ def colorize(job: Job, report: Report = lambda event, data: None) -> Summary:
     started = time.monotonic()
     check_words(job)
     # Outside a project of its own, what a run needs goes when the film stands.
-    with workplace(job) as job, proposals.swept(job.folder, keep=job.project is not None), _opencv_alone():
+    with workplace(job) as job, proposals.swept(job.folder, keep=job.project is not None), opencv_alone.held():
         plan = prepare(job, report)
         resumed = _colour_and_render(plan, report)
         report("join", {"target": str(job.target)})
@@ -95,21 +95,6 @@ def _one_at_a_time(report: Report) -> Report:
             report(event, data)
 
     return tell
-
-
-@contextmanager
-def _opencv_alone() -> Iterator[None]:
-    """OpenCV works in the calling thread alone.
-
-    On small pictures its threads cost more than they bring, the encoder can use the cores, and DIS finds another flow
-    for each number of threads.
-    """
-    threads = cv2.getNumThreads()
-    cv2.setNumThreads(1)
-    try:
-        yield
-    finally:
-        cv2.setNumThreads(threads)
 
 
 def _colour_and_render(plan: Plan, report: Report) -> int:

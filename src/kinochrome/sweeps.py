@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
@@ -15,6 +14,7 @@ from torch import Tensor
 
 from . import flow
 from .errors import MethodError
+from .threads import half_of_pytorch
 from .types import Clip, Reference
 
 Walked = TypeVar("Walked", bound="Film")
@@ -54,22 +54,11 @@ def brings_back(clip: Clip, told_after: bool, told_at: Iterable[int]) -> bool:
 
 def ahead(things: Iterator[Made]) -> Generator[Made, None, None]:
     """The same things, each made in a thread of its own while the one before is used."""
-    with _half_of_the_processor(), ThreadPoolExecutor(1, "kinochrome-ahead") as thread:
+    with half_of_pytorch.held(), ThreadPoolExecutor(1, "kinochrome-ahead") as thread:
         coming = thread.submit(next, things, END)
         while (made := coming.result()) is not END:
             coming = thread.submit(next, things, END)
             yield made
-
-
-@contextmanager
-def _half_of_the_processor() -> Iterator[None]:
-    """What two threads compute at once takes half of PyTorch's threads each: more than there are cores only wait."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(max(1, threads // 2))
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
 
 
 @dataclass(frozen=True)

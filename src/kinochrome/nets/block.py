@@ -43,12 +43,13 @@ def to_few(convolution: nn.Module, x: Tensor) -> Tensor:
     """
     assert isinstance(convolution, nn.Conv2d) and convolution.bias is not None
     assert (convolution.kernel_size, convolution.stride, convolution.padding) == ((3, 3), (1, 1), (1, 1))
-    height, width = x.shape[-2:]
-    weight = convolution.weight.permute(2, 3, 0, 1).flatten(0, 2)[..., None, None]
-    parts = F.pad(F.conv2d(x, weight).float().contiguous(), (1, 1, 1, 1)).chunk(9, 1)
-    return convolution.bias.float()[:, None, None] + added(
-        part[..., k // 3 : k // 3 + height, k % 3 : k % 3 + width] for k, part in enumerate(parts)
-    )
+    batch, _, height, width = x.shape
+    weight = convolution.weight.permute(2, 3, 0, 1).flatten(0, 2)
+    # Planes come first, so that each is one piece of memory.
+    planes = (weight @ x.movedim(1, -1).flatten(0, 2).mT).float().unflatten(1, (batch, height, width))
+    parts = F.pad(planes, (1, 1, 1, 1)).chunk(9)
+    shifted = added(part[..., k // 3 : k // 3 + height, k % 3 : k % 3 + width] for k, part in enumerate(parts))
+    return convolution.bias.float()[:, None, None] + shifted.movedim(0, 1)
 
 
 def product(convolution: nn.Module, x: Tensor) -> Tensor:

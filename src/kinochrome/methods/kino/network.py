@@ -8,6 +8,7 @@ scores them and mixes them pixel by pixel. All sizes are working sizes, multiple
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 
@@ -17,7 +18,7 @@ from torch import Tensor, nn
 
 from kinochrome.nets.block import Block, product, to_few
 from kinochrome.nets.evidence import added, agreement, enlarged, halved
-from kinochrome.nets.matching import AT_ONCE, UNKNOWN, prior_of, values_of
+from kinochrome.nets.matching import AT_ONCE, UNKNOWN, of_length_1, prior_of, values_of
 from kinochrome.nets.warp import warp
 
 STRIDE = 16
@@ -27,8 +28,6 @@ ALIKE = 8
 """Recalling, a place looks closer at so many of those that are most like it."""
 GROUP = 8
 """Places whose likeness is compared at once, to pass over most of them."""
-SURE = -2
-"""Where a place's key tells how sure its value is."""
 START = {
     "chain": 0.0,
     "direct": 0.0,
@@ -42,6 +41,8 @@ START = {
 """What each kind's score starts from, before anything is learned."""
 KINDS = tuple(START)
 """What a candidate is, in the order of the weights."""
+SURE = -2
+"""Where a place's key tells how sure its value is."""
 COLOUR = 50.0
 """Scale of ab inside the network."""
 FIRMNESS = 1.5
@@ -153,7 +154,7 @@ class Encoder(nn.Module):
         context = self.own2(x2) + enlarged(self.down4(x4), 2)
         # In one order, as they come back from a file: enlarging rounds each order another way.
         key, prior = (x.float().contiguous() for x in (self.key(x8), self.prior(x4)))
-        return Sight(lightness, context, F.normalize(key, dim=1), prior)
+        return Sight(lightness, context, of_length_1(key), prior)
 
 
 class Fusion(nn.Module):
@@ -187,8 +188,9 @@ class Fusion(nn.Module):
         return mixed[:, :2], mixed[:, 2:]
 
     def _read(self, sight: Sight, candidate: Candidate) -> Tensor:
-        said = torch.cat([candidate.ab / COLOUR, candidate.confidence, candidate.evidence], 1)
-        return F.relu_(self.read[candidate.kind](self._lined(halved(said))).add_(sight.context))
+        # Halved first: what is joined then is a quarter.
+        said = [halved(candidate.ab) / COLOUR, halved(candidate.confidence), halved(candidate.evidence)]
+        return F.relu_(self.read[candidate.kind](self._lined(torch.cat(said, 1))).add_(sight.context))
 
     def _lined(self, x: Tensor) -> Tensor:
         """As the convolutions have their weights: mixed with others, each would rearrange it anew."""
@@ -212,9 +214,9 @@ class Network(nn.Module):
         self.see = Encoder(self.shape)
         self.fuse = Fusion(self.shape.widths[0])
         self.sharpness = nn.Parameter(torch.tensor(15.0))
-        self.reach = nn.Parameter(torch.tensor(0.25).log())
+        self.reach = nn.Parameter(torch.tensor(math.log(0.25)))
         """Logarithm of how far things move, in heights of the frame."""
-        self.tones = nn.Parameter(torch.tensor([3.0, 6.0, 3.0, 10.0]).log())
+        self.tones = nn.Parameter(torch.tensor([math.log(span) for span in (3.0, 6.0, 3.0, 10.0)]))
         """Logarithms of how much lightness varies within one thing: in the middle of a place, over it, its texture,
         around it."""
 
@@ -293,7 +295,7 @@ class Network(nn.Module):
         down, across = (torch.arange(n, device=light.device, dtype=light.dtype) / height for n in (height, width))
         grid = torch.stack(torch.meshgrid(down, across, indexing="ij")) / self.reach.exp()
         # Keys of quarters lie between those of places: their lightness tells quarters apart, and where they are.
-        keys = F.normalize(enlarged(sight.keys, PLACE // side), dim=1) if side < PLACE else sight.keys
+        keys = of_length_1(enlarged(sight.keys, PLACE // side)) if side < PLACE else sight.keys
         return keys, tone, grid.expand(len(light), -1, -1, -1)
 
 
@@ -318,7 +320,7 @@ def followed(sight: Sight, lightness: Tensor, motion: Tensor) -> Sight:
         return warp(x.float().contiguous(), F.avg_pool2d(motion, side) / side).to(x.dtype)
 
     context = moved(sight.context).contiguous(memory_format=torch.channels_last)
-    return Sight(lightness, context, F.normalize(moved(sight.keys), dim=1), moved(sight.prior))
+    return Sight(lightness, context, of_length_1(moved(sight.keys)), moved(sight.prior))
 
 
 def told(kind: str, ab: Tensor, confidence: Tensor, older: Tensor) -> Candidate:
@@ -357,25 +359,26 @@ def whole(x: Tensor, size: Sequence[int]) -> Tensor:
 def alike(asked: Tensor, held: Tensor) -> Tensor:
     """(B, Q, k): the numbers of the places held (B, N, c) that are most like each of those asked for (B, Q, c)."""
     count = min(ALIKE, held.shape[1])
-    # Whole groups, filled up with places that nothing is like.
-    full = F.pad(held, (0, 0, 0, -held.shape[1] % GROUP))
+    # Whole groups of groups, filled up with places that nothing is like; products are quicker so, too.
+    full = F.pad(held, (0, 0, 0, -held.shape[1] % GROUP**2))
     full[:, held.shape[1] :, SURE] = 10 * UNKNOWN
     # In parts, so that memory is bounded however many are held.
     parts = asked.split(max(1, AT_ONCE // (len(full) * full.shape[1])), 1)
-    return torch.cat([_greatest(full @ part.mT, count) for part in parts], 1)
+    return torch.cat([_greatest(part @ full.mT, count) for part in parts], 1)
 
 
 def _greatest(scores: Tensor, count: int) -> Tensor:
-    """(B, Q, k): the numbers of the k greatest of N, a multiple of GROUP, for each Q of (B, N, Q).
+    """(B, Q, k): the numbers of the k greatest of N for each Q of (B, Q, N).
 
-    They all lie in the k groups with the greatest maxima, which are found in a third of the time.
+    They all lie in the k groups with the greatest maxima, and those in the k groups of groups with the greatest: found
+    so in half of the time.
     """
-    rows = scores.shape[1] // GROUP
-    grouped = scores.unflatten(1, (GROUP, rows))
-    groups = grouped.amax(1).mT.topk(min(count, rows), sorted=False).indices
+    rows, rest = divmod(scores.shape[2], GROUP)
+    if rest or rows <= count:
+        return scores.topk(count, sorted=False).indices
+    groups = _greatest(scores.unflatten(2, (GROUP, rows)).amax(2), count)
     numbers = (groups[..., None, :] + rows * torch.arange(GROUP, device=scores.device)[:, None]).flatten(2)
-    among = scores.gather(1, numbers.mT).mT
-    return numbers.gather(2, among.topk(count, sorted=False).indices)
+    return numbers.gather(2, scores.gather(2, numbers).topk(count, sorted=False).indices)
 
 
 def _picked(x: Tensor, which: Tensor) -> Tensor:
