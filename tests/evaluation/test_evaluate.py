@@ -11,14 +11,16 @@ import numpy as np
 import pytest
 
 from kinochrome import color, video
-from kinochrome.errors import KinochromeError, MethodError, VideoError
+from kinochrome.errors import KinochromeError, MethodError, VideoError, WeightsError
 from kinochrome.evaluation.evaluate import Job, evaluate, key_of, rows_of
 from kinochrome.evaluation.footage import find
 from kinochrome.evaluation.protocols import protocol_of
 from kinochrome.evaluation.score import Measures, place, score_clip
 from kinochrome.evaluation.table import as_json
+from kinochrome.nets.raft import Raft
 from tests.evaluation.data import write_clip, write_data
 from tests.metrics.clips import grey, panned
+from tests.metrics.judges import no_weights, raft  # noqa: F401
 
 PSNR = ("psnr",)
 
@@ -178,6 +180,28 @@ def test_nothing_given(tmp_path: Path) -> None:
     assert set(found.means["copy"].values()) == {None}
     assert found.means["data"]["psnr"] is None, "the truth itself: infinite"
     assert "of many sizes" in found.header["size"]
+
+
+def test_warp_errors_along_the_motion_of_a_network(data: Path, tmp_path: Path, raft: Raft) -> None:  # noqa: F811
+    names = ("warp_error", "warp_error_vcgan")
+    rows = {
+        flow: evaluate(job(data, tmp_path / flow, clips=("long",), metrics=names, flow=flow))
+        for flow in ("dis", "raft_small")
+    }
+    by_search, by_network = rows.values()
+    assert by_network.header["motion"].startswith("raft_small on the true film (RAFT")
+    assert by_network.means["truth"]["warp_error"] != by_search.means["truth"]["warp_error"]
+    # That of the results themselves is the same search as ever.
+    assert by_network.means["flow"]["warp_error_vcgan"] == by_search.means["flow"]["warp_error_vcgan"]
+
+
+def test_a_network_without_weights_is_an_error_before_work(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KINOCHROME_WEIGHTS", str(tmp_path / "none"))
+    with pytest.raises(WeightsError, match="`kinochrome weights get raft_large`"):
+        evaluate(job(data, tmp_path / "out", flow="raft_large"))
+    assert not (tmp_path / "out").exists()
 
 
 def test_weights_that_are_missing_are_said(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,10 +10,12 @@ import pytest
 import torch
 
 from kinochrome import weights
-from kinochrome.metrics import fid, lpips, top
+from kinochrome.metrics import fid, lpips, motion, top
+from kinochrome.nets.raft import Raft
 from kinochrome.nets.squeezenet import SqueezeNet
+from tests.nets.test_public_names import filled
 
-REMEMBERED = (lpips.judge, lpips._look_at_truth, top.classifier, top.ranked, fid.network, fid.features)
+REMEMBERED = (lpips.judge, lpips._look_at_truth, top.classifier, top.ranked, fid.network, fid.features, motion.network)
 """What keeps networks and answers from one clip to the next."""
 
 
@@ -46,6 +48,18 @@ def squeezed(no_weights: None, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setitem(weights.CATALOGUE, name, line)
         torch.save(tensors, weights.folder() / line.file)
     monkeypatch.setitem(lpips.TRUNKS, "alex", lpips.TRUNKS["squeeze"])
+
+
+@pytest.fixture
+def raft(no_weights: None, monkeypatch: pytest.MonkeyPatch) -> Raft:
+    """RAFT's small network with numbers from a formula, which lie where its public weights would."""
+    network = filled(Raft("small")).eval()
+    assert isinstance(network, Raft)
+    line = replace(weights.CATALOGUE["raft_small"], size=None)
+    monkeypatch.setitem(weights.CATALOGUE, "raft_small", line)
+    weights.folder().mkdir()
+    torch.save(network.state_dict(), weights.folder() / line.file)
+    return network
 
 
 def shares_of(name: str) -> dict[str, torch.Tensor]:

@@ -5,13 +5,17 @@ from __future__ import annotations
 import cv2
 import numpy as np
 import pytest
+import torch
 from scipy.ndimage import map_coordinates
 
-from kinochrome.errors import MethodError
-from kinochrome.metrics.motion import FLOWS, Motion, agreeing, estimate_by, moving_as_one
+from kinochrome import weights
+from kinochrome.errors import MethodError, WeightsError
+from kinochrome.metrics.motion import FINEST, FLOWS, Motion, agreeing, estimate_by, moving_as_one
 from kinochrome.metrics.picture import Picture
+from kinochrome.nets.raft import Raft
 
 from .clips import known, moved, panned, texture
+from .judges import no_weights, raft  # noqa: F401
 
 
 def smooth_flow(seed: int, size: float, shape: tuple[int, int] = (12, 14)) -> np.ndarray:
@@ -87,12 +91,33 @@ def test_every_channel_is_moved_alike() -> None:
     assert np.stack(motion.planes_along(cv2.split(image)[:2])) == pytest.approx(np.stack(planes[:2]), abs=1e-5)
 
 
-@pytest.mark.parametrize("name", FLOWS)
-def test_every_flow_finds_a_pan(name: str) -> None:
+@pytest.mark.parametrize("name", FINEST)
+def test_every_search_finds_a_pan(name: str) -> None:
     first, second = (Picture(frame) for frame in panned(2, step=3))
     motion = Motion(first, second, estimate_by(name))
     assert np.median(motion.forward.reshape(-1, 2), axis=0) == pytest.approx([-3, 0], abs=0.15)
     assert np.median(motion.backward.reshape(-1, 2), axis=0) == pytest.approx([3, 0], abs=0.15)
+
+
+def test_the_flow_of_a_network(raft: Raft) -> None:  # noqa: F811
+    first, second = (Picture(frame.astype(np.float32) / 255) for frame in panned(2, step=3))
+    motion = Motion(first, second, estimate_by("raft_small"))
+    shown = [torch.from_numpy(picture.rgb).permute(2, 0, 1)[None] for picture in (first, second)]
+    with torch.inference_mode():
+        there, back = raft.flow(*shown), raft.flow(*shown[::-1])
+    assert motion.forward.shape == (*first.rgb.shape[:2], 2)
+    assert motion.forward == pytest.approx(there[0].permute(1, 2, 0).numpy(), abs=1e-4)
+    assert motion.backward == pytest.approx(back[0].permute(1, 2, 0).numpy(), abs=1e-4)
+
+
+@pytest.mark.parametrize("name", ["raft_small", "raft_large"])
+def test_a_network_without_weights(no_weights: None, name: str) -> None:  # noqa: F811
+    with pytest.raises(WeightsError, match=f"`kinochrome weights get {name}`"):
+        estimate_by(name)
+
+
+def test_every_flow_is_a_search_or_has_public_weights() -> None:
+    assert set(FLOWS) == set(FINEST) | {name for name in weights.CATALOGUE if name.startswith("raft_")}
 
 
 def test_an_unknown_flow() -> None:

@@ -17,6 +17,7 @@ from kinochrome.errors import MethodError
 if TYPE_CHECKING:
     from .table import Evaluation
 
+A_FLOW = "How the true film's motion is found, for warp errors: dis, dis_quick, raft_small or raft_large."
 ABLATIONS_ALONE = "--method, --results, --published and --blind"
 
 
@@ -47,7 +48,7 @@ def evaluate(
     ] = None,
     height: Annotated[int | None, typer.Option(help="Working height in pixels. \\[the method's own choice]")] = None,
     set_: Annotated[list[str] | None, typer.Option("--set", help="METHOD.OPTION=VALUE")] = None,
-    flow: Annotated[str, typer.Option(help="How the true film's motion is found, for warp errors.")] = "dis",
+    flow: Annotated[str, typer.Option(help=A_FLOW)] = "dis",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "cpu",
     published: Annotated[
         str | None, typer.Option(help="Print papers' figures beside ours: the clips are davis-val or videvo-test.")

@@ -124,8 +124,7 @@ def checked(job: Job) -> tuple[Protocol, tuple[str, ...], dict[str, str]]:
     if job.workers < 1:
         raise MethodError(f"--workers {job.workers} cannot work. Give 1 or more.")
     published.check(job.published)
-    estimate_by(job.flow)
-    chain.chosen_device(job.device)
+    estimate_by(job.flow, chain.chosen_device(job.device))
     for names in job.methods:
         check_needs(names, rules)
     film = footage.square_film(Path("film"), 480, 854)

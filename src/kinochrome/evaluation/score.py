@@ -106,7 +106,7 @@ def score_clip(
     """Each row's figures on a clip. `tell` hears of every frame that went by."""
     # glibc keeps twice the largest block it ever saw freed; the rest it returns, and gets back page by page.
     np.empty(30 << 20, np.uint8)
-    truth = Truth(measures.flow)
+    truth = Truth(measures.flow, measures.device)
     sheets = []
     for row in rows:
         wanted = metrics_of(row, measures.names)

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from functools import cached_property
+from typing import Literal
 
 import cv2
 import numpy as np
+import torch
 
+from kinochrome import weights
 from kinochrome.errors import MethodError
+from kinochrome.nets.raft import Raft
 
 from .picture import Picture
 
 FLOWS: dict[str, str] = {
     "dis": "dense inverse search on luma, down to half size",
     "dis_quick": "the same, down to a quarter: three times faster, coarser",
+    "raft_small": "RAFT's small network with torchvision's public weights, on R'G'B', 12 iterations",
+    "raft_large": "RAFT's large network with torchvision's public weights, on R'G'B', 12 iterations",
 }
 FINEST = {"dis": 1, "dis_quick": 2}
 """The last pyramid level searched."""
@@ -28,13 +35,18 @@ Planes = Sequence[np.ndarray]
 """A flow's x and y, each (h, w)."""
 
 
-def estimate_by(name: str) -> Estimate:
-    """How to estimate motion, by its name in FLOWS."""
+def estimate_by(name: str, device: str = "cpu") -> Estimate:
+    """How to estimate motion, by its name in FLOWS; networks work on `device`, and their weights must be there."""
     if name not in FLOWS:
         raise MethodError(f"There is no flow {name!r} to measure motion with. Choose one of: {', '.join(FLOWS)}.")
+    return _search(FINEST[name]) if name in FINEST else _comparison(network(name, device), device)
+
+
+def _search(finest: int) -> Estimate:
+    """By dense inverse search."""
     # Not `flow.Motion`, which is tuned for colouring: a ruler must not change with what it measures.
     search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
-    search.setFinestScale(FINEST[name])
+    search.setFinestScale(finest)
     search.setVariationalRefinementIterations(2)  # the preset's 5 take longer and match no better
 
     def estimate(first: Picture, second: Picture) -> np.ndarray:
@@ -45,6 +57,25 @@ def estimate_by(name: str) -> Estimate:
         return np.ascontiguousarray(found[:height, :width])
 
     return estimate
+
+
+def _comparison(raft: Raft, device: str) -> Estimate:
+    """By a network that compares all with all."""
+
+    def estimate(first: Picture, second: Picture) -> np.ndarray:
+        here, there = (torch.from_numpy(picture.rgb).to(device).permute(2, 0, 1)[None] for picture in (first, second))
+        with torch.inference_mode():
+            found = raft.flow(here, there)[0]
+        return np.ascontiguousarray(found.permute(1, 2, 0).cpu().numpy())
+
+    return estimate
+
+
+@functools.lru_cache(maxsize=1)
+def network(name: str, device: str) -> Raft:
+    """RAFT with its public weights; an error where they are missing."""
+    size: Literal["small", "large"] = "small" if name == "raft_small" else "large"
+    return weights.load(lambda: Raft(size), name, device)
 
 
 class Motion:

@@ -105,8 +105,8 @@ class Pair:
 class Truth:
     """The true film, shown a frame at a time; its motion is computed once for all that is scored against it."""
 
-    def __init__(self, flow_name: str = "dis") -> None:
-        self._estimate = estimate_by(flow_name)
+    def __init__(self, flow_name: str = "dis", device: str = "cpu") -> None:
+        self._estimate = estimate_by(flow_name, device)
         self._last: Moment | None = None
 
     def show(self, index: int, rgb: np.ndarray) -> Moment:
