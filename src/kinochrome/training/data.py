@@ -18,6 +18,7 @@ import torch
 from kinochrome import color, video
 from kinochrome.errors import ProjectError, TrainingError, VideoError
 from kinochrome.evaluation import footage
+from kinochrome.metrics.picture import Picture
 from kinochrome.project import locked, write_atomically
 from kinochrome.video.pictures import SUFFIXES, is_picture
 
@@ -298,7 +299,7 @@ def _film(source: Path) -> Iterator[np.ndarray]:
         raise VideoError(f"{source} is interlaced: combed edges would be learnt. Deinterlace it, or take it out.")
     film = footage.FilmClip(source.stem, info, video.scan(info))
     for frame in film.frames(0, len(film)):
-        yield _small((frame * 255 + 0.5).astype(np.uint8))
+        yield _small(Picture(frame).codes)
 
 
 def _tar(source: Path) -> Iterator[tuple[str, Iterator[np.ndarray]]]:

@@ -13,6 +13,7 @@ import torch
 from kinochrome import chain, color
 from kinochrome.errors import TrainingError
 from kinochrome.evaluation import footage
+from kinochrome.metrics.picture import Picture
 from kinochrome.metrics.psnr import decibels
 from kinochrome.types import Method, Painted, Reference, Shot
 
@@ -38,7 +39,7 @@ def judge(method: Method, clips: Sequence[footage.TrueClip], every: int = 4) -> 
         scored = set(range(len(clip) - 1, 0, -every))
         shown = (sorted(scored)[(len(scored) - 1) // 2], len(clip) - 1)
         errors, row = [], []
-        for index, (frame, painted) in enumerate(zip(clip.frames(0, len(clip)), _coloured(method, clip), strict=True)):
+        for index, (frame, painted) in enumerate(zip(_frames(clip), _coloured(method, clip), strict=True)):
             if index not in scored:
                 continue
             answer = _rgb(frame, painted)
@@ -53,7 +54,7 @@ def _coloured(method: Method, clip: footage.TrueClip) -> Iterator[Painted]:
     """Every frame's colours, of which the method was told the first."""
     small = method.working_size(*clip.size)
     light, ab = [], None
-    for frame in clip.frames(0, len(clip)):
+    for frame in _frames(clip):
         resized = cv2.resize(frame, small[::-1], interpolation=cv2.INTER_AREA)
         lab = color.lab_from_rgb(torch.from_numpy(resized).permute(2, 0, 1))
         light.append(lab[:1].clone())
@@ -68,6 +69,11 @@ def _coloured(method: Method, clip: footage.TrueClip) -> Iterator[Painted]:
         lambda size, first, last: torch.stack(light[first:last]),
         lambda size: [reference],
     )
+
+
+def _frames(clip: footage.TrueClip) -> Iterator[np.ndarray]:
+    """R'G'B' (h, w, 3), float32 0..1."""
+    return (Picture(frame).rgb for frame in clip.frames(0, len(clip)))
 
 
 def _rgb(frame: np.ndarray, painted: Painted) -> np.ndarray:
