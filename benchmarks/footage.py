@@ -27,7 +27,7 @@ STILL = 0.25
 
 
 def frames(film: Path) -> Iterator[np.ndarray]:
-    """R'G'B' 0..1 of every frame."""
+    """R'G'B' of every frame, as clips give it."""
     info = video.probe(film)
     clip = FilmClip(film.stem, info, video.scan(info))
     yield from clip.frames(0, len(clip))
