@@ -42,9 +42,9 @@ def row(grey: Path, coloured: Path) -> tuple[float, float, float, float]:
         moment, picture = truth.show(index, true), Picture(result)
         score.add(moment, picture)
         if before is not None:
-            flicker += _flicker(moment, picture.ab - before)
-        before = picture.ab
-        chroma.append(float(np.linalg.norm(before, axis=-1).mean()))
+            flicker += _flicker(moment, picture.lab[1:] - before)
+        before = picture.lab[1:]
+        chroma.append(float(np.linalg.norm(before, axis=0).mean()))
     found = score.finish()
     return found["warp_error_ab"] or 0.0, float(np.mean(flicker or [0])), found["bleed"] or 0.0, float(np.mean(chroma))
 
@@ -53,7 +53,7 @@ def _flicker(moment: Moment, change: np.ndarray) -> list[float]:
     """Mean length of the change where the film stands still; none where nothing does."""
     assert moment.motion is not None
     still = np.linalg.norm(moment.motion.forward, axis=-1) < STILL
-    return [float(np.linalg.norm(change, axis=-1)[still].mean())] if still.any() else []
+    return [float(np.linalg.norm(change, axis=0)[still].mean())] if still.any() else []
 
 
 def main() -> None:

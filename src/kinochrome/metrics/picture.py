@@ -52,11 +52,6 @@ class Picture:
         return color.lab_of_picture(self.given)
 
     @cached_property
-    def ab(self) -> np.ndarray:
-        """(h, w, 2), float32: a* and b* of `lab`, pixel by pixel."""
-        return cv2.merge(list(self.lab[1:]))
-
-    @cached_property
     def light_edges(self) -> np.ndarray:
         """(h, w), float32: `step_squares` of L*."""
         return step_squares(self.lab[:1])

@@ -28,6 +28,8 @@ ALIKE = 8
 """Recalling, a place looks closer at so many of those that are most like it."""
 GROUP = 8
 """Places whose likeness is compared at once, to pass over most of them."""
+SURE = -2
+"""Where a place's key tells how sure its value is."""
 START = {
     "chain": 0.0,
     "direct": 0.0,
@@ -41,8 +43,6 @@ START = {
 """What each kind's score starts from, before anything is learned."""
 KINDS = tuple(START)
 """What a candidate is, in the order of the weights."""
-SURE = -2
-"""Where a place's key tells how sure its value is."""
 COLOUR = 50.0
 """Scale of ab inside the network."""
 FIRMNESS = 1.5
