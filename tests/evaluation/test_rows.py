@@ -99,7 +99,7 @@ def test_a_method_gets_the_strokes_at_its_working_size(clip: TrueClip) -> None:
     true = true_frame(clip, 0)
     frames = [Picture(paint(true)) for paint in row.paints(clip, task)]
     assert len(frames) == 5
-    means = [frame.ab.mean(axis=(0, 1)) for frame in frames]
+    means = [frame.lab[1:].mean(axis=(1, 2)) for frame in frames]
     assert np.abs(means[0]).max() > 2, "the piece that holds frame 0 has them"
     assert np.abs(means[4]).max() < 0.1, "pieces after it have not: strokes lie on their own frame"
 
@@ -112,7 +112,7 @@ def test_drafts_are_what_the_method_before_said(clip: TrueClip, data: Path, tmp_
     true = true_frame(clip, 3)
     whole = list(drafts)[3](true)
     half = list(row.paints(clip, task))[3](true)
-    strengths = [np.abs(Picture(one).ab).mean() for one in (half, whole)]
+    strengths = [np.abs(Picture(one).lab[1:]).mean() for one in (half, whole)]
     assert strengths[0] == pytest.approx(strengths[1] / 2, rel=0.05)
     assert MethodRow("flow", {}, Lstar(), None, "cpu").drafts(clip, task) is None
     found = evaluate(Job(data, tmp_path, "first-frame", ("flow,halve",), metrics=("data_fidelity",)))
