@@ -1,4 +1,4 @@
-"""What sweeping methods share: things made one ahead, in order, whatever ends the sweep."""
+"""What sweeping methods share: things made ahead, in order, whatever ends the sweep."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 import pytest
 import torch
 
-from kinochrome.sweeps import ahead
+from kinochrome.sweeps import AHEAD, ahead
 
 
 def made(make: Callable[[int], object], count: int) -> Iterator[object]:
@@ -36,13 +36,13 @@ def test_things_are_made_in_order_in_another_thread():
     assert threading.current_thread().name not in places
 
 
-def test_the_next_one_alone_is_made_while_one_is_used():
-    begun = [threading.Event() for _ in range(3)]
-    walk = ahead(made(lambda index: begun[index].set(), 3))
+def test_only_the_next_few_are_made_while_one_is_used():
+    begun = [threading.Event() for _ in range(AHEAD + 2)]
+    walk = ahead(made(lambda index: begun[index].set(), len(begun)))
     next(walk)
-    assert begun[1].wait(60)
+    assert begun[AHEAD].wait(60)
     walk.close()
-    assert not begun[2].is_set()
+    assert not begun[AHEAD + 1].is_set()
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("kinochrome-ahead")]
 
 

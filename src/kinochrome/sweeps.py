@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Generator, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -21,6 +22,8 @@ Walked = TypeVar("Walked", bound="Film")
 Made = TypeVar("Made")
 END: Any = object()
 """What stands behind the last of the things that are made ahead."""
+AHEAD = 3
+"""So many things wait to be used at most: some take longer to make than to use, others longer to use."""
 
 
 def working_size(height: int, width: int, short: int = 240) -> tuple[int, int]:
@@ -53,12 +56,16 @@ def brings_back(clip: Clip, told_after: bool, told_at: Iterable[int]) -> bool:
 
 
 def ahead(things: Iterator[Made]) -> Generator[Made, None, None]:
-    """The same things, each made in a thread of its own while the one before is used."""
+    """The same things, made in a thread of its own while those before are used."""
     with half_of_pytorch.held(), ThreadPoolExecutor(1, "kinochrome-ahead") as thread:
-        coming = thread.submit(next, things, END)
-        while (made := coming.result()) is not END:
-            coming = thread.submit(next, things, END)
-            yield made
+        coming = deque(thread.submit(next, things, END) for _ in range(AHEAD))
+        try:
+            while (made := coming.popleft().result()) is not END:
+                coming.append(thread.submit(next, things, END))
+                yield made
+        finally:
+            for one in coming:
+                one.cancel()
 
 
 @dataclass(frozen=True)
