@@ -82,13 +82,15 @@ With `--json`, `colorize` prints one JSON object a line on standard output (on s
 | event | fields |
 |---|---|
 | `scan` | `frame`: so many frames have been looked at |
+| `automatic` | `shot`, `frame`, `method`: a reference is there that nobody gave |
 | `note` | `text`: something worth knowing, such as a damaged frame that is held |
 | `plan` | `frames`, `shots`, `pieces`: what is to be done |
 | `tune` | twice a second while a shot is tuned: `shot`, `step`, `steps` |
 | `progress` | twice a second: `done`, `frames`, `shot`, `shots`, `frames_per_second`, `seconds_left` (null at first) |
 | `join` | `target`: all is coloured, the film is being put together |
-| `done` | `target`, `frames`, `resumed`, `seconds`, `shots`, `notes`; a shot has `number`, `start`, `stop`, \
-`in_colour`, `references`, `explained` (0 to 1; 0 without a reference), `weakest` (the frame where a new \
+| `done` | `target`, `sheet` (of a preview; else null), `frames`, `resumed`, `seconds`, `shots`, `notes`; a shot has \
+`number`, `start`, `stop`, `in_colour`, `references`, `explained` (0 to 1; 0 without a reference), \
+`weakest` (the frame where a new \
 reference would help most) |
 | `error` | `kind`, `text`; on standard error, the last line |
 

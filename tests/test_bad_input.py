@@ -264,6 +264,8 @@ def test_what_a_person_gave_is_never_written_over(refused: Callable[..., None], 
         (("--confidence", "colour.mkv"), 3, ("its own name",)),
         (("--confidence", "film.mkv", "--overwrite"), 3, ("is the source itself",)),
         (("--confidence", "sure.png"), 3, ("sure_%06d.png",)),
+        (("--rate", "18"), 3, ("has its own frame rate",)),
+        (("--rate", "0"), 3, ("--rate 0 is no number", "24000/1001")),
     ],
 )
 def test_options(refused: Callable[..., None], words: tuple[str, ...], code: int, says: tuple[str, ...]) -> None:
@@ -344,6 +346,26 @@ def test_a_folder_with_a_persons_own_files(run: Run, folder: Path, fresh: list[s
         path.write_text("precious")
     run("colorize", "film.mkv", "colour.mkv", *STILL, "--project", ".", *fresh)
     assert [path.name for path in own if not path.exists()] == []
+
+
+@pytest.mark.parametrize("more", [[], ["--colour", "vcgan"]], ids=str)
+def test_painted_stills_are_not_replaced_unasked(run: Run, folder: Path, more: list[str]) -> None:
+    (folder / "grey").mkdir()
+    painted = folder / "grey" / "000003.png"
+    painted.write_text("painted")
+    code, said = run("stills", "film.mkv", "grey", 0, 3, *more)
+    assert code == 3 and "000003.png exists already" in said and "--overwrite" in said
+    assert files(folder / "grey") == {"000003.png": b"painted"}
+    assert run("stills", "film.mkv", "grey", 3, "--overwrite")[0] == 0
+    assert painted.read_bytes()[1:4] == b"PNG"
+
+
+def test_a_listener_that_leaves_is_no_fault_of_the_folder(folder: Path) -> None:
+    def gone(event: str, data: object) -> None:
+        raise BrokenPipeError(32, "Broken pipe")
+
+    with pytest.raises(BrokenPipeError):
+        kinochrome.colorize("film.mkv", "colour.mkv", method="flow", references=["still.png@0"], report=gone)
 
 
 def test_a_second_run_leaves_the_first_alone(run: Run, folder: Path) -> None:

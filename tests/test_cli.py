@@ -113,6 +113,8 @@ def test_shots_are_listed_edited_and_read_back(scene: Scene, still: Path, tmp_pa
     assert lines[0].startswith("shot,start,stop")
     run("shots", scene.film, "--out", tmp_path / "shots.csv")
     assert (tmp_path / "shots.csv").read_text().splitlines() == lines
+    refused = run("shots", scene.film, "--out", tmp_path / "shots.csv")
+    assert refused.returncode == 3 and b"--overwrite" in refused.stderr
     # By hand: one shot out of two.
     (tmp_path / "shots.csv").write_text("shot,start,stop\n1,0,18\n")
     done = run(

@@ -55,5 +55,6 @@ def test_the_check_can_fail() -> None:
 
 def test_help_names_every_verb() -> None:
     text = run(command("--help")).stdout
-    for verb in ("colorize", "shots", "methods", "demo", "doctor"):
+    verbs = "colorize stills shots methods weights data evaluate preferences train demo doctor"
+    for verb in verbs.split():
         assert verb in text

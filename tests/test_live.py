@@ -12,6 +12,8 @@ import pytest
 import kinochrome
 from kinochrome import color, video
 from kinochrome.errors import HintError, VideoError
+from kinochrome.methods.flow import Flow
+from kinochrome.types import Clip, Painted
 
 
 def truth(count: int, seed: int = 0, depth: int = 8) -> list[np.ndarray]:
@@ -88,4 +90,25 @@ def test_bad_input_is_named() -> None:
         list(kinochrome.stream([frames[0].astype(float)], {0: truth(1)[0]}))
     with pytest.raises(VideoError, match="frame 1 is"):
         list(kinochrome.stream([frames[0], frames[1][:-2]], {0: truth(1)[0]}))
+    with pytest.raises(VideoError, match=r"frame 1 is \(64, 96, 4\)"):
+        list(kinochrome.stream([frames[0], np.zeros((64, 96, 4), np.uint8)], {0: truth(1)[0]}))
+    with pytest.raises(HintError, match=r"not \(64, 96\): it tells colours"):
+        list(kinochrome.stream(frames, {0: frames[0]}))
+    with pytest.raises(VideoError, match="ahead=0"):
+        list(kinochrome.stream(frames, {0: truth(1)[0]}, ahead=0))
     assert list(kinochrome.stream([], {})) == []
+
+
+def test_no_window_is_longer_than_a_method_bears(monkeypatch: pytest.MonkeyPatch) -> None:
+    lengths = []
+    colorize = Flow.colorize
+
+    def watched(self: Flow, clip: Clip) -> Iterator[Painted]:
+        lengths.append(len(clip.lightness))
+        return colorize(self, clip)
+
+    monkeypatch.setattr(Flow, "colorize", watched)
+    monkeypatch.setattr(Flow, "longest", 12)
+    frames = truth(30)
+    assert len(list(kinochrome.stream(grey(frames), {0: frames[0]}, method="flow", ahead=250))) == 30
+    assert max(lengths) <= 12

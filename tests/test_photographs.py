@@ -102,6 +102,7 @@ OF_FILMS = {
     "scribbles": "still.png@0",
     "auto_reference": "kino",
     "preview": True,
+    "rate": 18,
 }
 
 

@@ -22,6 +22,7 @@ from kinochrome.errors import HintError, KinochromeError, MethodError, ProjectEr
 from kinochrome.methods.flow import Flow
 from kinochrome.methods.kino.network import Network, Shape
 from kinochrome.types import Clip, Painted
+from tests.film import grey_planes, make_film
 from tests.scene import Scene, chroma_error, make_scene
 
 ENCODER = {"pixel_format": "yuv420p"}
@@ -326,6 +327,62 @@ def test_pictures_in_and_out(scene: Scene, tmp_path: Path) -> None:
     assert max(np.abs(a - b).max() for a, b in zip(lumas, full, strict=True)) <= 1
 
 
+def test_pictures_at_the_rate_of_an_old_camera(scene: Scene, tmp_path: Path) -> None:
+    stills = both_stills(scene, tmp_path)
+    colour(scene, tmp_path / "grey" / "%06d.png", stills, saturation=0, encoder={})
+    kinochrome.colorize(tmp_path / "grey", tmp_path / "slow.mkv", method="flow", references=stills, rate=16)
+    info = video.probe(tmp_path / "slow.mkv")
+    table = video.scan(info)
+    assert info.rate == 16
+    assert float((table.stop_pts - table.pts[0]) * info.time_base) == pytest.approx(36 / 16, abs=0.01)
+
+
+def test_pictures_of_another_pattern_from_the_same_project(scene: Scene, tmp_path: Path) -> None:
+    stills, work = both_stills(scene, tmp_path), tmp_path / "work"
+    for target in ("a/%06d.png", "b/%04d.png"):
+        colour(scene, tmp_path / target, stills, project=work, encoder={})
+    assert sorted(path.name for path in (tmp_path / "b").iterdir()) == [f"{n:04d}.png" for n in range(36)]
+
+
+def test_pictures_of_confidence_spare_a_folder_that_is_there(scene: Scene, tmp_path: Path) -> None:
+    (tmp_path / "sure").mkdir()
+    (tmp_path / "sure" / "000000.png").write_text("mine")
+    stills = both_stills(scene, tmp_path)
+    with pytest.raises(VideoError, match="sure exists already"):
+        colour(scene, tmp_path / "a.mkv", stills, confidence=tmp_path / "sure" / "%06d.png")
+    with pytest.raises(VideoError, match="its own name or folder"):
+        colour(scene, tmp_path / "new" / "%06d.png", stills, confidence=tmp_path / "new" / "c%06d.png", encoder={})
+
+
+def test_a_reference_with_brackets_is_not_written_over(scene: Scene, tmp_path: Path) -> None:
+    still = scene.still(tmp_path, 0)
+    (tmp_path / "f").mkdir()
+    given = still.rename(tmp_path / "f" / "x[1]_000000.png")
+    before = given.read_bytes()
+    with pytest.raises(VideoError, match="could be written over"):
+        colour(scene, tmp_path / "f" / "x[1]_%06d.png", [f"{given}@0"], overwrite=True, encoder={})
+    assert given.read_bytes() == before
+
+
+def test_a_shot_in_colour_goes_on_where_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    scene = make_scene(tmp_path / "film.mkv", (30,), colour=(0,))
+    monkeypatch.setattr(Flow, "longest", 12)
+
+    def stop_late(event: str, data: dict[str, Any]) -> None:
+        if event == "piece" and data["start"] > 12:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        colour(scene, tmp_path / "a.mkv", [], report=stop_late)
+    assert colour(scene, tmp_path / "a.mkv", []).resumed > 0
+
+
+def test_a_preview_of_a_film_of_odd_size(tmp_path: Path) -> None:
+    film = make_film(tmp_path / "odd.mkv", grey_planes(4, (243, 321), "gray"), "gray")
+    kinochrome.colorize(film, tmp_path / "look.mp4", preview=True)
+    assert video.probe(tmp_path / "look.mp4").height % 2 == 0
+
+
 def test_a_preview_is_small_and_has_a_sheet(scene: Scene, tmp_path: Path) -> None:
     target = tmp_path / "look.mp4"
     summary = kinochrome.colorize(scene.film, target, references=both_stills(scene, tmp_path), preview=True)
@@ -443,6 +500,19 @@ class TestBadInput:
         monkeypatch.setattr(plan.shutil, "disk_usage", lambda place: usage._replace(free=1000))
         with pytest.raises(VideoError, match=r" 1 kB free; about .* kB are needed.*--project"):
             colour(scene, tmp_path / "colour.mkv", both_stills(scene, tmp_path))
+
+    def test_what_stands_already_needs_no_space(
+        self, scene: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        stills, work = both_stills(scene, tmp_path), tmp_path / "work"
+        colour(scene, tmp_path / "first.mkv", stills, project=work)
+        usage, asked = plan.shutil.disk_usage(tmp_path), []
+        monkeypatch.setattr(plan.shutil, "disk_usage", lambda place: usage._replace(free=1000))
+        for folder in ("work", "other"):
+            with pytest.raises(VideoError, match="are needed") as error:
+                colour(scene, tmp_path / "second.mkv", stills, project=tmp_path / folder)
+            asked.append(float(str(error.value).partition("about ")[2].split()[0]))
+        assert asked[0] < 0.8 * asked[1]
 
 
 def test_handovers_come_back_as_they_were(tmp_path: Path) -> None:

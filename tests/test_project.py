@@ -92,8 +92,25 @@ def test_removing_leaves_what_is_not_ours(tmp_path: Path) -> None:
     folder = tmp_path / "work"
     project.open_folder(folder, a_project(), fresh=False)
     (folder / "notes.txt").write_text("mine")
-    project.remove_folder(folder)
+    project.empty_folder(folder)
+    project.remove_empty(folder)
     assert [path.name for path in folder.iterdir()] == ["notes.txt"]
+
+
+def test_half_a_piece_of_a_killed_run_goes(tmp_path: Path) -> None:
+    project.open_folder(tmp_path, a_project(), fresh=False)
+    name = f"00000000-{'ab' * 10}.mkv"
+    half, whole, own = (tmp_path / "segments" / one for one in (f".{name}.part", name, ".notes.part"))
+    for path in (half, whole, own):
+        path.write_bytes(b"x")
+    project.open_folder(tmp_path, a_project(), fresh=False)
+    assert not half.exists() and whole.exists() and own.exists()
+
+
+def test_hidden_files_are_no_stills(tmp_path: Path) -> None:
+    for name in ("000000.png", "._000000.png"):
+        (tmp_path / name).write_bytes(b"x")
+    assert [hint.picture.name for hint in project.parse_reference(str(tmp_path))] == ["000000.png"]
 
 
 def test_a_folder_has_one_worker_at_a_time(tmp_path: Path) -> None:

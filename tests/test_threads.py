@@ -28,8 +28,9 @@ def test_it_is_lower_while_held_and_as_found_afterwards(found: int) -> None:
     lowered = Lowered(setting.read, setting.write, lambda count: max(1, count // 2), each=True)
     with pytest.raises(KeyboardInterrupt), lowered.held():
         assert setting.value == max(1, found // 2)
+        assert lowered.usual() == found
         raise KeyboardInterrupt
-    assert setting.value == found
+    assert setting.value == lowered.usual() == found
 
 
 @pytest.mark.parametrize("each", [True, False])

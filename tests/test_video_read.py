@@ -524,7 +524,7 @@ def test_spooled_frames_are_the_same(tmp_path: Path, name: str) -> None:
     rate = Fraction(24000, 1001)
     y4m = make_film(tmp_path / "a.y4m", truth, name, "wrapped_avframe", rate, container={"strict": "-1"})
     data = y4m.read_bytes().replace(b" A0:0 ", b" A4:3 ", 1)
-    path = video.spool(io.BytesIO(data), tmp_path / "kept")
+    path = video.spool(io.BytesIO(data), tmp_path / "kept" / "film.mkv")
     info = video.probe(path)
     _, frames = seen_by_scan(info)
     assert info.rate == rate
@@ -532,13 +532,15 @@ def test_spooled_frames_are_the_same(tmp_path: Path, name: str) -> None:
     assert info.depth == depth_of(name)
     for frame, planes in zip(frames, truth, strict=True):
         assert all(np.array_equal(a, b) for a, b in zip(planes_of(frame), planes, strict=True))
+    again = video.spool(io.BytesIO(data), tmp_path / "again.mkv")
+    assert again.read_bytes() == path.read_bytes(), "a later run knows the film again"
     assert [file.name for file in (tmp_path / "kept").iterdir()] == [path.name]
 
 
 def test_spooling_keeps_fields_and_siting(tmp_path: Path) -> None:
     header = b"YUV4MPEG2 W64 H48 F25:1 It A16:15 C420paldv\n"
     picture = b"FRAME\n" + bytes(64 * 48 * 3 // 2)
-    info = video.probe(video.spool(io.BytesIO(header + 3 * picture), tmp_path))
+    info = video.probe(video.spool(io.BytesIO(header + 3 * picture), tmp_path / "film.mkv"))
     assert info.interlaced
     assert info.chroma_location == "topleft"
 
@@ -554,5 +556,5 @@ def test_spooling_keeps_fields_and_siting(tmp_path: Path) -> None:
 )
 def test_a_bad_pipe_leaves_nothing(tmp_path: Path, data: bytes, words: str) -> None:
     with pytest.raises(VideoError, match=words):
-        video.spool(io.BytesIO(data), tmp_path)
+        video.spool(io.BytesIO(data), tmp_path / "film.mkv")
     assert list(tmp_path.iterdir()) == []

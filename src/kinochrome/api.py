@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from . import pipeline, shots, video
-from .errors import HintError, MethodError
+from .errors import HintError, MethodError, VideoError
 from .photographs import colorize as colorize_each
 from .pipeline import Summary
 from .places import check_named
@@ -32,7 +32,8 @@ def colorize(
     `references` and `scribbles`, one or many, are written as on the command line (`"still.png@120"`); `photographs`
     takes a folder of pictures, each by itself. `settings` are the command's options by their names (`method`, `shots`,
     `project`, `overwrite`, `height`, `options`, …; `start` and `stop` for `--from` and `--to`, in seconds or as
-    HH:MM:SS); `report` is called with each event, by one thread at a time, not always the same.
+    HH:MM:SS; `rate` in frames a second); `report` is called with each event, by one thread at a time, not always
+    the same.
     """
     unknown = set(settings) - set(Job.__dataclass_fields__)
     if unknown:
@@ -43,6 +44,7 @@ def colorize(
     settings["auto_reference"] = str(settings.get("auto_reference") or "")
     for name in ("start", "stop"):
         settings[name] = _seconds(settings.get(name), name)
+    settings["rate"] = frame_rate(settings.get("rate"))
     job = Job(Path(source), Path(target), references=_texts(references), scribbles=_texts(scribbles), **settings)
     return (colorize_each if photographs else pipeline.colorize)(job, report)
 
@@ -59,10 +61,25 @@ def _seconds(time: object, name: str) -> Fraction | None:
     raise HintError(f"colorize({name}={time!r}) is not a time in the film. Give seconds (12.5) or '00:00:12.5'.")
 
 
-def find_shots(source: str | Path, *, deinterlace: bool = False, recolor: bool = False) -> list[Shot]:
+def frame_rate(given: object) -> Fraction | None:
+    """Frames a second, from 18, 23.976 or '24000/1001'."""
+    if given is None:
+        return None
+    try:
+        rate = Fraction(str(given))
+    except (ValueError, ZeroDivisionError):
+        rate = Fraction(0)
+    if not 0 < rate <= 1000:
+        raise VideoError(f"--rate {given} is no number of frames a second. Write it as 18, 23.976 or 24000/1001.")
+    return rate
+
+
+def find_shots(
+    source: str | Path, *, deinterlace: bool = False, rate: object = None, recolor: bool = False
+) -> list[Shot]:
     """The shots of a film, as `kinochrome shots SOURCE` prints them."""
     check_named("source", Path(source))
-    info = video.probe(Path(source), deinterlace=deinterlace)
+    info = video.probe(Path(source), deinterlace, frame_rate(rate))
     finder = shots.ShotFinder(info)
     video.scan(info, finder.see)
     return finder.shots(recolor)

@@ -76,6 +76,7 @@ A_SCRIBBLE = (
     "A still with strokes of colour on it, PICTURE@FRAME or PICTURE@HH:MM:SS, or a folder of such; for the method kino."
 )
 PHOTOGRAPHS = "SOURCE is a folder of them: each by itself, into the folder TARGET."
+A_RATE = "Frames a second of a source that does not say it: pictures, raw streams. \\[24 for pictures]"
 A_PRESET = "web, archive, h265, av1, prores, dnxhr, … \\[by the target's suffix]"
 
 
@@ -105,6 +106,7 @@ def colorize(
     saturation: Annotated[float, typer.Option(help="1 leaves colours as they are.")] = 1.0,
     confidence: Annotated[Path | None, typer.Option(help="Write how sure the colours are, as a grey film.")] = None,
     deinterlace: Annotated[bool, typer.Option("--deinterlace", help="For interlaced sources.")] = False,
+    rate: Annotated[str | None, typer.Option(metavar="FPS", help=A_RATE)] = None,
     recolor: Annotated[bool, typer.Option("--recolor", help="Colour also what is in colour already.")] = False,
     from_: Annotated[str | None, typer.Option("--from", help="Start here, HH:MM:SS or seconds.")] = None,
     to: Annotated[str | None, typer.Option(help="Stop here, HH:MM:SS or seconds.")] = None,
@@ -152,6 +154,7 @@ def colorize(
             saturation=saturation,
             confidence=confidence,
             deinterlace=deinterlace,
+            rate=rate,
             recolor=recolor,
             start=from_,
             stop=to,
@@ -165,7 +168,9 @@ def colorize(
 def shots(
     source: Annotated[Path, typer.Argument(help="A film or a folder of pictures.")],
     out: Annotated[Path | None, typer.Option(help="Write here (.csv or .edl) instead of printing CSV.")] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing list.")] = False,
     deinterlace: Annotated[bool, typer.Option("--deinterlace", help="For interlaced sources.")] = False,
+    rate: Annotated[str | None, typer.Option(metavar="FPS", help=A_RATE)] = None,
 ) -> None:
     """Lists the shots of a film, to be edited by hand and given back with --shots.
 
@@ -173,9 +178,12 @@ def shots(
         kinochrome shots film.mp4 --out shots.csv
         kinochrome colorize film.mp4 colour.mp4 --shots shots.csv --reference stills/
     """
+    from .project import check_free
     from .shots import shots_csv, write_shots
 
-    info = _probed(source, deinterlace)
+    if out:
+        check_free(out, overwrite)
+    info = _probed(source, deinterlace, rate)
     table, finder = _looked_at(info)
     found = finder.shots()
     if out:
@@ -185,11 +193,12 @@ def shots(
         print(shots_csv(found, table, info), end="")
 
 
-def _probed(source: Path, deinterlace: bool) -> Any:
+def _probed(source: Path, deinterlace: bool, rate: str | None = None) -> Any:
     from . import places, video
+    from .api import frame_rate
 
     places.check_named("source", source)
-    return video.probe(source, deinterlace=deinterlace)
+    return video.probe(source, deinterlace, frame_rate(rate))
 
 
 def _looked_at(info: Any) -> tuple[Any, Any]:
@@ -226,13 +235,15 @@ def stills(
     set_: Annotated[
         list[str] | None, typer.Option("--set", help="METHOD.OPTION=VALUE of the one that colours.")
     ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace stills, painted ones too.")] = False,
     deinterlace: Annotated[bool, typer.Option("--deinterlace", help="For interlaced sources.")] = False,
 ) -> None:
     """Saves frames as pictures, to be coloured in any paint program and given back as references.
 
     \b
-        kinochrome stills film.mp4 stills
-        kinochrome stills film.mp4 stills 0 12
+        kinochrome stills film.mp4 grey
+        kinochrome stills film.mp4 grey 0 12
+    Once they are painted, and saved in a folder of their own:
         kinochrome colorize film.mp4 colour.mp4 --reference stills/
     Coloured by a method that needs no hint, to be looked at and corrected:
         kinochrome stills film.mp4 guesses --colour kino
@@ -248,10 +259,11 @@ def stills(
     table, finder = _looked_at(info)
     if painters:
         film = automatic.Film(info, table, finder.thumbnails)
-        written = automatic.write(painters, film, frames or automatic.best_frames(film, finder.shots()), folder)
+        chosen = frames or automatic.best_frames(film, finder.shots())
+        written = automatic.write(painters, film, chosen, folder, overwrite)
     else:
         chosen = frames or [(shot.start + shot.stop) // 2 for shot in finder.shots()]
-        written = sheet.stills(info, table, chosen, folder)
+        written = sheet.stills(info, table, chosen, folder, overwrite=overwrite)
     for path in written:
         print(path)
 

@@ -53,6 +53,8 @@ def stream(
     first = next(source, None)
     if first is None:
         return
+    if ahead < 1:
+        raise VideoError(f"stream() with ahead={ahead} would hold no frame at all. Give 1 or more; {AHEAD} is usual.")
     painter = _Painter(_info(first), references, (method, options or {}, device, height), saturation)
     yield from painter.paint(_numbered(first, source, painter.info), ahead)
 
@@ -78,7 +80,8 @@ def _info(first: np.ndarray) -> VideoInfo:
 
 def _numbered(first: np.ndarray, rest: Iterator[np.ndarray], info: VideoInfo) -> Iterator[Frame]:
     for index, array in enumerate(joined([first], rest)):
-        if array.shape[:2] != (info.height, info.width) or 8 * array.dtype.itemsize != info.depth:
+        shapes = (info.height, info.width), (info.height, info.width, 3)
+        if array.shape not in shapes or 8 * array.dtype.itemsize != info.depth:
             raise VideoError(
                 f"frame {index} is {array.shape} of {array.dtype}; the first was {info.height} x {info.width}, "
                 f"{info.depth} bit. All frames of a stream must be alike."
@@ -112,7 +115,8 @@ class _Painter:
         """The frame at which the shot at hand began."""
 
     def paint(self, frames: Iterator[Frame], ahead: int) -> Iterator[np.ndarray]:
-        """Window by window, until the frames end."""
+        """Window by window, until the frames end; none is longer than the methods bear, with the frame before it."""
+        ahead = min(ahead, *(step.method.longest - 1 for step in self.steps))
         window: list[Frame] = []
         context: deque[Frame] = deque(maxlen=CONTEXT)
         while True:
@@ -176,5 +180,7 @@ class _Painter:
 
 def _picture(picture: str | Path | np.ndarray) -> np.ndarray:
     if isinstance(picture, np.ndarray):
+        if picture.ndim != 3 or picture.shape[2] != 3:
+            raise HintError(f"a reference is an R'G'B' array (H, W, 3), not {picture.shape}: it tells colours.")
         return picture.astype(np.float32) / np.iinfo(picture.dtype).max if picture.dtype.kind == "u" else picture
     return video.read_picture(Path(picture))

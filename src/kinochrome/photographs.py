@@ -12,12 +12,11 @@ from .errors import HintError, VideoError
 from .pipeline import Summary
 from .places import check_named
 from .plan import Job, Report
-from .project import PictureHint, parse_reference
-from .video.pictures import SUFFIXES, is_picture
+from .project import PICTURE_SUFFIXES, PictureHint, is_picture, parse_reference
 
 OF_FILMS = {
     "shots": "--shots", "project": "--project", "confidence": "--confidence", "start": "--from", "stop": "--to",
-    "scribbles": "--scribble", "auto_reference": "--auto-reference", "preview": "--preview",
+    "scribbles": "--scribble", "auto_reference": "--auto-reference", "preview": "--preview", "rate": "--rate",
 }  # fmt: skip
 """Settings that mean something in a film alone."""
 TOLD = 5
@@ -64,7 +63,7 @@ def _targets(job: Job) -> dict[Path, Path]:
         raise VideoError(f"{job.target} is not a folder of its own. Name another folder for what is coloured.")
     pictures = sorted(one for one in job.source.iterdir() if is_picture(one) and one.is_file())
     if not pictures:
-        raise VideoError(f"{job.source} holds no pictures ({' '.join(sorted(SUFFIXES))}). Name another folder.")
+        raise VideoError(f"{job.source} holds no pictures ({' '.join(sorted(PICTURE_SUFFIXES))}). Name another folder.")
     names = [_name(picture) for picture in pictures]
     counts = Counter(names)
     for picture, name in zip(pictures, names, strict=True):

@@ -28,7 +28,7 @@ from .plan import Job, Plan, Report, check_words, prepare
 from .reel import Reel
 from .segments import Handover
 from .threads import opencv_alone
-from .types import Clip, Frame, Painted, Reference, Scribble
+from .types import Clip, Painted, Reference, Scribble
 from .upsample import Renderer
 
 EXPLAINED = 0.5
@@ -127,7 +127,8 @@ def _done(plan: Plan) -> set[int]:
         handover = segments.read(plan.path(number, ".safetensors"))
         if handover is not None and handover.films == _film_bytes(plan, number):
             done.add(number)
-            slim |= {number} if not handover.boundary else set()
+            # A shot in colour hands nothing on.
+            slim |= {number} if not handover.boundary and not plan.shots[plan.pieces[number].shot].colour else set()
     for number, piece in enumerate(plan.pieces):
         # A piece that lost its film needs what the one before handed over; if that is gone, the shot begins anew.
         if number not in done and piece.continues and number - 1 in slim:
@@ -137,7 +138,7 @@ def _done(plan: Plan) -> set[int]:
 
 def _film_bytes(plan: Plan, number: int) -> int:
     """How large a piece's films are together; a damaged or missing one shows in it."""
-    films = [segment_path(plan, number)] + ([segment_path(plan, number, confidence=True)] if plan.confidence else [])
+    films = [plan.segment(number)] + ([plan.segment(number, confidence=True)] if plan.confidence else [])
     return sum(project.size_of(film) for film in films)
 
 
@@ -151,32 +152,26 @@ def _slim(plan: Plan, number: int) -> None:
             segments.write(replace(handover, boundary=(), carried=()), path)
 
 
-def segment_path(plan: Plan, number: int, confidence: bool = False) -> Path:
-    """Where a piece's film lies; a target of pictures has folders for segments."""
-    encoding = plan.confidence if confidence and plan.confidence else plan.encoding
-    suffix = {"film": encoding.target.suffix, "y4m": ".mkv"}.get(encoding.kind, "")
-    return plan.path(number, (".confidence" if confidence else "") + suffix)
-
-
 class Shelf:
     """What a run keeps at hand: the film, the hints of one shot, read once, and the methods as they taught them."""
 
     def __init__(self, plan: Plan, reel: Reel, report: Report) -> None:
         self.plan, self.reel, self.report = plan, reel, report
         self.shot = -1
-        self.pictures: list[tuple[np.ndarray, clips.Fit, Frame | None]] = []
+        self.pictures: dict[int, tuple[Path, clips.Fit]] = {}
+        """Those that *are* a frame of the shot, by its number; read again when that is rendered."""
         self.strokes: dict[int, np.ndarray] = {}
         """By their frame."""
-        self.fitted: dict[tuple[int, int], tuple[Reference, ...]] = {}
+        self.fitted: dict[tuple[int, int], list[Reference]] = {}
         self.told: dict[tuple[int, int], tuple[Reference, ...]] = {}
         self.taught: tuple[Step, ...] = ()
 
     def open(self, shot: int) -> None:
-        """Puts this shot's pictures on the shelf."""
+        """Puts this shot's pictures on the shelf, at working sizes: all of them at full size could fill the memory."""
         if shot == self.shot:
             return
-        self.shot, self.pictures, self.strokes = shot, [], {}
-        self.fitted, self.told, self.taught = {}, {}, ()
+        self.shot, self.pictures, self.strokes = shot, {}, {}
+        self.fitted, self.told, self.taught = {step.size: [] for step in self.plan.steps}, {}, ()
         size = self.plan.steps[0].size
         for serving in self.plan.servings[shot]:
             if serving.scribble and serving.frame is not None:
@@ -185,16 +180,16 @@ class Shelf:
             picture = video.read_picture(serving.hint.picture)
             film = None if serving.frame is None else self.reel.frame(serving.frame)
             light = None if film is None else clips.lightness(film, self.plan.info, size)
-            self.pictures.append((picture, clips.best_fit(picture, light, size)[0], film))
+            how = clips.best_fit(picture, light, size)[0]
+            if film is not None:
+                self.pictures.setdefault(film.index, (serving.hint.picture, how))
+            for small, references in self.fitted.items():
+                references.append(clips.reference(picture, small, how, film, self.plan.info))
 
     def references(self, shot: int, size: tuple[int, int]) -> tuple[Reference, ...]:
         """All references of a shot at a working size, as they were given."""
         self.open(shot)
-        if size not in self.fitted:
-            self.fitted[size] = tuple(
-                clips.reference(picture, size, how, film, self.plan.info) for picture, how, film in self.pictures
-            )
-        return self.fitted[size]
+        return tuple(self.fitted[size])
 
     def known(self, shot: int, size: tuple[int, int]) -> tuple[Reference, ...]:
         """The references with the scribbles on them, and what scribbles tell of frames that have none."""
@@ -232,14 +227,14 @@ class Shelf:
     def full_size(self, shot: int, frame: int) -> tuple[torch.Tensor, torch.Tensor] | None:
         """(2, H, W) ab and (1, H, W) reach of the picture that *is* this frame, if there is one."""
         self.open(shot)
-        for picture, how, film in self.pictures:
-            if film is not None and film.index == frame:
-                fitted, where = clips.fit(picture, self.plan.info.upright_size, how)
-                if frame in self.strokes:  # there the method's colours stay
-                    where = where * ~clips.scribble(self.strokes[frame], where.shape, frame).where[0].numpy()
-                lab = color.lab_from_rgb(torch.from_numpy(np.ascontiguousarray(fitted)).permute(2, 0, 1))
-                return lab[1:], torch.from_numpy(where)[None]
-        return None
+        if frame not in self.pictures:
+            return None
+        picture, how = self.pictures[frame]
+        fitted, where = clips.fit(video.read_picture(picture), self.plan.info.upright_size, how)
+        if frame in self.strokes:  # there the method's colours stay
+            where = where * ~clips.scribble(self.strokes[frame], where.shape, frame).where[0].numpy()
+        lab = color.lab_from_rgb(torch.from_numpy(np.ascontiguousarray(fitted)).permute(2, 0, 1))
+        return lab[1:], torch.from_numpy(where)[None]
 
 
 def _colour(plan: Plan, number: int, shelf: Shelf, report: Report) -> Handover:
@@ -356,10 +351,10 @@ def _render(
     piece = plan.pieces[number]
     renderer = Renderer(plan.info, plan.encoding, plan.job.saturation)
     with ExitStack() as stack:
-        writer = stack.enter_context(video.Writer(segment_path(plan, number), plan.info, plan.encoding, piece.start))
+        writer = stack.enter_context(video.Writer(plan.segment(number), plan.info, plan.encoding, piece.start))
         grey = None
         if plan.confidence:
-            path = segment_path(plan, number, confidence=True)
+            path = plan.segment(number, confidence=True)
             grey = stack.enter_context(video.Writer(path, plan.info, plan.confidence, piece.start))
         frames = (shelf.reel.walk if lightness is None else shelf.reel.again)(piece.start, piece.stop)
         for n, (frame, one) in enumerate(zip(frames, painted, strict=True)):
@@ -383,11 +378,9 @@ def _join(plan: Plan) -> None:
     span = None if whole else plan.span
     numbered = list(enumerate(plan.pieces))
     if plan.confidence:
-        parts = [(segment_path(plan, n, confidence=True), piece.start) for n, piece in numbered]
+        parts = [(plan.segment(n, confidence=True), piece.start) for n, piece in numbered]
         video.join(parts, plan.source, plan.table, plan.confidence, span)
-    video.join(
-        [(segment_path(plan, n), piece.start) for n, piece in numbered], plan.source, plan.table, plan.encoding, span
-    )
+    video.join([(plan.segment(n), piece.start) for n, piece in numbered], plan.source, plan.table, plan.encoding, span)
 
 
 def _shot_reports(plan: Plan) -> Iterator[ShotReport]:

@@ -6,14 +6,13 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from fnmatch import fnmatch
 from pathlib import Path
-from re import sub
 from tempfile import TemporaryDirectory, TemporaryFile
 
 from . import project, video
 from .errors import KinochromeError, VideoError
-from .plan import Job
+from .plan import Job, place_of
+from .video.pictures import matching
 
 
 @contextmanager
@@ -34,20 +33,20 @@ def workplace(job: Job) -> Iterator[Job]:
             held = True
             yield from _held(job)
     except OSError as error:
-        if isinstance(error, KinochromeError):
+        if isinstance(error, KinochromeError | BrokenPipeError):  # whoever listened to the progress is gone
             raise
         place = error.filename or job.folder
         raise VideoError(
             f"{place} cannot be written: {error.strerror or error}. Name another place for {job.target}."
         ) from error
     finally:
-        if held and job.project is None and not project.is_begun(job.folder):
-            project.remove_folder(job.folder)
+        if held and job.project is None:
+            project.remove_empty(job.folder)
 
 
 def _held(job: Job) -> Iterator[Job]:
     """The job, its source kept first if it is a pipe, which cannot be read twice; and the clearing up afterwards."""
-    kept = video.spool(sys.stdin.buffer, job.folder) if str(job.source) == "-" else None
+    kept = video.spool(sys.stdin.buffer, job.folder / project.SPOOLED) if str(job.source) == "-" else None
     finished = False
     try:
         yield replace(job, source=kept) if kept else job
@@ -55,7 +54,7 @@ def _held(job: Job) -> Iterator[Job]:
     finally:
         if kept:
             kept.unlink(missing_ok=True)
-        if finished and job.project is None:
+        if job.project is None and (finished or not project.is_begun(job.folder)):
             project.empty_folder(job.folder)
 
 
@@ -68,13 +67,13 @@ def check_places(job: Job) -> None:
     given = [job.source, *([job.shots] if job.shots else [])]
     given += [hint.picture for text in job.references for hint in project.parse_reference(text)]
     given += [hint.picture for text in job.scribbles for hint in project.parse_scribble(text)]
-    for place in [job.place, *([job.confidence] if job.confidence else [])]:
-        if str(place) != "-":
-            _check_place(place, given, job)
-    if job.makes_pictures:
-        _check_pictures(job, given)
-    if job.confidence and job.confidence.absolute() == job.target.absolute():
-        raise VideoError(f"--confidence and the target are both {job.target}. Give the confidence film its own name.")
+    places = [place_of(target) for target in (job.target, job.confidence) if target]
+    for target in (job.target, job.confidence):
+        if target and str(target) != "-":
+            _check_place(place_of(target), given, job)
+            _check_pictures(target, given)
+    if len(places) > 1 and places[0].absolute() == places[1].absolute():
+        raise VideoError(f"--confidence and the target are both {places[0]}. Give --confidence its own name or folder.")
 
 
 def check_named(what: str, path: Path) -> None:
@@ -96,9 +95,7 @@ def _check_place(place: Path, given: list[Path], job: Job) -> None:
         if place.exists() and one.exists() and place.samefile(one):
             what = "the source itself" if one == job.source else f"{one}, which was given"
             raise VideoError(f"{place} is {what}; it is never touched. Name another target.")
-    empty = place.is_dir() and not any(place.iterdir())
-    if place.exists() and not job.overwrite and not empty:
-        raise VideoError(f"{place} exists already. Name another target, or allow it with --overwrite.")
+    project.check_free(place, job.overwrite)
     parent = place.absolute().parent
     if not parent.is_dir():
         raise VideoError(f"The folder {parent} does not exist. Create it, or name another target.")
@@ -109,9 +106,9 @@ def _check_place(place: Path, given: list[Path], job: Job) -> None:
         raise VideoError(f"{parent} cannot be written: {error.strerror}. Name another place for {place}.") from error
 
 
-def _check_pictures(job: Job, given: list[Path]) -> None:
+def _check_pictures(target: Path, given: list[Path]) -> None:
     """No picture that a person gave has the name of one that will be written."""
-    pattern = sub(r"%0?\d*d", "*", job.target.name)
+    there = matching(target) if place_of(target) != target else []
     for one in given:
-        if one.exists() and job.place.exists() and one.parent.samefile(job.place) and fnmatch(one.name, pattern):
-            raise VideoError(f"{one} could be written over by {job.target}. Name another folder for the pictures.")
+        if one.exists() and any(one.samefile(file) for file in there):
+            raise VideoError(f"{one} could be written over by {target}. Name another folder for the pictures.")

@@ -18,9 +18,8 @@ from typing import Any
 from zipfile import BadZipFile
 
 import numpy as np
-import torch
 
-from . import chain, clips, hints, project, proposals, shots, video
+from . import chain, clips, hints, project, proposals, shots, video, weights
 from .chain import Step
 from .clips import Piece
 from .errors import MethodError, VideoError
@@ -28,6 +27,7 @@ from .hints import Serving
 from .methods import DEFAULT
 from .nets.processor import computes_in_bfloat16
 from .project import PictureHint
+from .threads import half_of_pytorch
 from .types import Encoding, FrameTable, Shot, Tunable, VideoInfo
 
 Report = Callable[[str, dict[str, Any]], None]
@@ -40,6 +40,12 @@ SAME_VIEW = 0.9
 
 Served = tuple[int, Shot, tuple[Serving, ...]]
 """A shot's number, the part of it that is coloured, and what serves it."""
+
+
+def place_of(target: Path) -> Path:
+    """What a target means: itself, or the folder that pictures such as `frames/%06d.png` go to."""
+    pictures = "%" in target.name and target.suffix.lower() in project.PICTURE_SUFFIXES
+    return target.parent if pictures else target
 
 
 @dataclass(frozen=True)
@@ -66,6 +72,8 @@ class Job:
     saturation: float = 1.0
     confidence: Path | None = None
     deinterlace: bool = False
+    rate: Fraction | None = None
+    """Frames a second of a source that does not say it: pictures, raw streams."""
     recolor: bool = False
     start: Fraction | None = None
     """In seconds from the film's first frame."""
@@ -75,14 +83,9 @@ class Job:
     """So many steps does a shot teach its method with its own references, before it is coloured."""
 
     @property
-    def makes_pictures(self) -> bool:
-        """The target is a pattern such as `frames/%06d.png`."""
-        return "%" in self.target.name and self.target.suffix.lower() in project.PICTURE_SUFFIXES
-
-    @property
     def place(self) -> Path:
-        """What appears when the film is done: the target, or the folder that its pictures go to."""
-        return self.target.parent if self.makes_pictures else self.target
+        """What appears when the film is done."""
+        return place_of(self.target)
 
     @property
     def folder(self) -> Path:
@@ -131,6 +134,12 @@ class Plan:
         """A file of a piece in the project folder."""
         return self.job.folder / "segments" / (self.names[number] + suffix)
 
+    def segment(self, number: int, confidence: bool = False) -> Path:
+        """Where a piece's film lies; a target of pictures has folders for segments."""
+        encoding = self.confidence if confidence and self.confidence else self.encoding
+        suffix = {"film": encoding.target.suffix, "y4m": ".mkv"}.get(encoding.kind, "")
+        return self.path(number, (".confidence" if confidence else "") + suffix)
+
 
 def check_words(job: Job) -> None:
     """The numbers of a job lie where they mean something."""
@@ -144,14 +153,14 @@ def check_words(job: Job) -> None:
 
 def prepare(job: Job, report: Report) -> Plan:
     """Looks at everything once and settles what is to be done; every foreseeable error is raised here."""
-    source = video.probe(job.source, deinterlace=job.deinterlace)
+    source = video.probe(job.source, job.deinterlace, job.rate)
     if source.interlaced and not job.deinterlace:
         raise VideoError(
             f"{job.source} is interlaced: each of its frames mixes two moments. Add --deinterlace (FFmpeg's bwdif)."
         )
     info = _preview_info(source) if job.preview else source
     encoding = video.encoding_for(job.target, info, job.preset, dict(job.encoder))
-    video.check_streams(source, encoding)
+    video.check_streams(info, encoding)
     confidence = video.encoding_for(job.confidence, info) if job.confidence else None
     own, painters = proposals.options_for(job.auto_reference, job.method, job.options)
     steps = chain.load(job.method, own, job.device, info, job.height)
@@ -173,7 +182,7 @@ def prepare(job: Job, report: Report) -> Plan:
     )
     project.open_folder(job.folder, folder_project, job.fresh)
     table, finder = _scan(source, job, folder_project.fingerprint, report)
-    notes = [*video.check_streams(source, encoding, table), *_damage_notes(table, source)]
+    notes = [*video.check_streams(info, encoding, table), *_damage_notes(table, source)]
 
     found = shots.read_shots(job.shots, table, source) if job.shots else finder.shots(job.recolor)
     found = clips.without_bad_fades([replace(s, colour=s.colour and not job.recolor) for s in found])
@@ -190,7 +199,7 @@ def prepare(job: Job, report: Report) -> Plan:
     cut = [shot for _, shot, _ in kept]
     pieces = clips.split(cut, min(step.method.longest for step in steps))
     film_key = project.digest(
-        folder_project.fingerprint, asdict(info), len(table), _encoding_key(encoding), bool(confidence),
+        folder_project.fingerprint, asdict(info), len(table), _encoding_key(encoding), _encoding_key(confidence),
         [_step_key(step) for step in steps], job.saturation, job.tune,
         _surroundings(job.device),
     )  # fmt: skip
@@ -274,7 +283,7 @@ def _picture_digests(kept: list[Served]) -> dict[Path, str]:
 def _scan(info: VideoInfo, job: Job, fingerprint: str, report: Report) -> tuple[FrameTable, shots.ShotFinder]:
     """The one pass over the film, or what an earlier run kept of it."""
     path = job.folder / "scan.npz"
-    key = project.digest(fingerprint, info.deinterlace, _versions())
+    key = project.digest(fingerprint, info.deinterlace, info.rate, _versions())
     stored = _stored_scan(path, key)
     if stored is not None:
         return stored[0], shots.ShotFinder.from_arrays(info, stored[1])
@@ -384,18 +393,15 @@ def _step_key(step: Step) -> list[Any]:
     """What a method's colours depend on besides what it is told; the weights that lie beside its code among it."""
     beside = Path(inspect.getfile(type(step.method))).parent.glob("*.safetensors")
     digests = sorted(project.file_digest(file) for file in beside)
-    return [step.name, step.size, _options_key(step.options), digests]
+    return [step.name, step.size, weights.by_content(asdict(step.options)), digests]
 
 
-def _options_key(options: Any) -> dict[str, Any]:
-    """A method's options; of those that name a file (weights, say) its content counts, not its name."""
-    given = asdict(options)
-    files = {name: Path(value) for name, value in given.items() if isinstance(value, str) and value}
-    return given | {name: project.file_digest(path) for name, path in files.items() if path.is_file()}
-
-
-def _encoding_key(encoding: Encoding) -> dict[str, Any]:
-    return {**asdict(encoding), "target": encoding.target.suffix}
+def _encoding_key(encoding: Encoding | None) -> dict[str, Any] | None:
+    """Segments do not know the film's name, but pictures in them bear the names that they will have."""
+    if encoding is None:
+        return None
+    target = encoding.target
+    return {**asdict(encoding), "target": target.name if encoding.kind == "pictures" else target.suffix}
 
 
 def _versions() -> dict[str, str]:
@@ -405,20 +411,24 @@ def _versions() -> dict[str, str]:
 def _surroundings(device: str) -> list[Any]:
     """What float results may depend on besides the input."""
     chosen = chain.chosen_device(device)
-    return [_versions(), chosen, torch.get_num_threads(), platform.machine(), computes_in_bfloat16(chosen)]
+    return [_versions(), chosen, half_of_pytorch.usual(), platform.machine(), computes_in_bfloat16(chosen)]
 
 
 def _check_space(plan: Plan) -> None:
-    """Segments and the joined film stand side by side for a moment; both must fit."""
+    """Segments and the joined film stand side by side for a moment; both must fit, but for segments that stand."""
     frames = plan.span[1] - plan.span[0]
     samples = plan.info.width * plan.info.height * {"444": 3, "422": 2}.get(plan.encoding.subsampling, 1.5)
     lossless = plan.encoding.kind != "film" or plan.encoding.codec == "ffv1"
     bits = plan.encoding.depth * 0.5 if lossless else 0.25 if plan.encoding.codec in ("prores_ks", "dnxhd") else 0.1
     needed = int(frames * samples * bits / 8)
-    places = {place.stat().st_dev: place for place in (plan.job.folder, plan.job.place.absolute().parent)}
-    for place in places.values():
+    begun = sum(project.size_of(plan.segment(number)) for number in range(len(plan.pieces)))
+    places = {plan.job.folder: max(0, needed - begun)}
+    if str(plan.job.target) != "-":
+        parent = plan.job.place.absolute().parent
+        disk = plan.job.folder if plan.job.folder.stat().st_dev == parent.stat().st_dev else parent
+        places[disk] = places.get(disk, 0) + needed
+    for place, wanted in places.items():
         free = shutil.disk_usage(place).free
-        wanted = needed * 2 if len(places) == 1 else needed
         if free < wanted:
             raise VideoError(
                 f"{place} has {project.bytes_in_words(free)} free; about {project.bytes_in_words(wanted)} are needed. "

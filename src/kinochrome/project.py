@@ -4,6 +4,7 @@ TARGET.kinochrome/
   project.json        the Project: source, shots, hints, method
   scan.npz            where each frame lies, and what the shot finder saw
   segments/           finished pieces: a film each, and what it hands to its neighbours
+  standard-input…mkv  the film itself while a run lasts, if it came through a pipe
 """
 
 from __future__ import annotations
@@ -19,11 +20,14 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from .errors import HintError, ProjectError
+from .errors import HintError, ProjectError, VideoError
 from .types import Shot
 
 VERSION = 2
 PICTURE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".dpx", ".exr"})
+"""What counts as a picture, by name."""
+SPOOLED = "standard-input.kinochrome.mkv"
+"""A film that came through a pipe, kept in the project folder while a run lasts."""
 
 
 @dataclass(frozen=True)
@@ -131,18 +135,21 @@ def open_folder(folder: Path, project: Project, fresh: bool) -> None:
         )
     if fresh:
         empty_folder(folder)
+    for path in segment_files(folder):
+        if path.name.startswith("."):  # half a piece, of a run that was killed
+            remove(path)
     (folder / "segments").mkdir(exist_ok=True)
     save(project, folder)
 
 
 def segment_files(folder: Path) -> list[Path]:
     """What the program itself has put among the segments; a person's own files are never touched."""
-    return [path for path in (folder / "segments").glob("*") if re.match(r"\d{8}-[0-9a-f]{20}(\.|$)", path.name)]
+    return [path for path in (folder / "segments").glob("*") if re.match(r"\.?\d{8}-[0-9a-f]{20}(\.|$)", path.name)]
 
 
 def empty_folder(folder: Path) -> None:
     """Removes what a project folder holds; anything else in it stays."""
-    names = ("scan.npz", "scan.npz.partial", "project.json", "project.json.partial")
+    names = ("scan.npz", "scan.npz.partial", "project.json", "project.json.partial", SPOOLED, f"{SPOOLED}.part")
     for path in [*segment_files(folder), *(folder / name for name in names)]:
         remove(path)
     inner = folder / "segments"
@@ -155,12 +162,10 @@ def is_begun(folder: Path) -> bool:
     return any(path.suffix == ".safetensors" for path in segment_files(folder))
 
 
-def remove_folder(folder: Path) -> None:
-    """Removes a project folder that is no longer needed; one that holds anything else stays with that."""
-    empty_folder(folder)
-    remove(folder / "lock")
-    if folder.is_dir() and not any(folder.iterdir()):
-        folder.rmdir()
+def remove_empty(folder: Path) -> None:
+    """Removes a project folder that holds nothing but its lock, which nobody must hold."""
+    if folder.is_dir() and {path.name for path in folder.iterdir()} <= {"lock"}:
+        remove(folder)
 
 
 def remove(path: Path) -> None:
@@ -196,6 +201,13 @@ def _lock(handle: BinaryIO) -> None:
         import fcntl
 
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def check_free(place: Path, overwrite: bool) -> None:
+    """Nothing of anybody's is there yet, or it was said that it may go."""
+    empty = place.is_dir() and not any(place.iterdir())
+    if place.exists() and not overwrite and not empty:
+        raise VideoError(f"{place} exists already. Name another target, or allow it with --overwrite.")
 
 
 def write_atomically(path: Path, content: bytes) -> None:
@@ -281,8 +293,13 @@ def parse_reference(text: str, option: str = "--reference") -> list[PictureHint]
     return [PictureHint(path, seconds=parse_time(where))]
 
 
+def is_picture(file: Path) -> bool:
+    """Whether a file in a folder is a picture that somebody put there, by its name; hidden ones are not."""
+    return file.suffix.lower() in PICTURE_SUFFIXES and not file.name.startswith(".")
+
+
 def _stills(folder: Path, option: str) -> list[PictureHint]:
-    pictures = sorted(path for path in folder.iterdir() if path.suffix.lower() in PICTURE_SUFFIXES)
+    pictures = sorted(path for path in folder.iterdir() if is_picture(path))
     if not pictures:
         raise HintError(f"{option} {folder}: the folder holds no pictures ({', '.join(sorted(PICTURE_SUFFIXES))}).")
     hints = []

@@ -322,11 +322,13 @@ def best_frames(film: Film, shots: Sequence[Shot]) -> list[int]:
     return [best_frame(film, clear_span(shots, index)) for index in grey]
 
 
-def write(painters: Sequence[Painter], film: Film, frames: Iterable[int], folder: Path) -> Iterator[Path]:
+def write(
+    painters: Sequence[Painter], film: Film, frames: Iterable[int], folder: Path, overwrite: bool = False
+) -> Iterator[Path]:
     """Writes frames coloured by one painter as stills; by several as proposals, each frame by each of them."""
     if len(painters) > 1:
         return _written_proposals(painters, film, frames, folder)
-    return sheet.stills(film.info, film.table, frames, folder, partial(picture, painters[0]))
+    return sheet.stills(film.info, film.table, frames, folder, partial(picture, painters[0]), overwrite)
 
 
 def _written_proposals(painters: Sequence[Painter], film: Film, frames: Iterable[int], folder: Path) -> Iterator[Path]:

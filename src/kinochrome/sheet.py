@@ -11,6 +11,7 @@ import numpy as np
 
 from . import color, video
 from .errors import HintError, VideoError
+from .project import check_free
 from .types import Encoding, Frame, FrameTable, VideoInfo
 
 Cell = tuple[np.ndarray, str]
@@ -29,16 +30,20 @@ def stills(
     numbers: Iterable[int],
     folder: Path,
     picture: Callable[[Frame, VideoInfo], np.ndarray] | None = None,
+    overwrite: bool = False,
 ) -> Iterator[Path]:
     """Writes frames as pictures named by their numbers, which is what `--reference FOLDER` takes once coloured.
 
-    `picture` colours one; without it they stay as they are.
+    `picture` colours one; without it they stay as they are. Those that are there may have been painted by hand: they
+    are replaced only to `overwrite`.
     """
     made_folder(folder)
-    for frame in frames_of(info, table, numbers):
-        path = folder / f"{frame.index:06d}.png"
-        video.write_picture(path, (picture or picture_of)(frame, info))
-        yield path
+    paths = {number: folder / f"{number:06d}.png" for number in numbers}
+    for path in paths.values():
+        check_free(path, overwrite)
+    for frame in frames_of(info, table, paths):
+        video.write_picture(paths[frame.index], (picture or picture_of)(frame, info))
+        yield paths[frame.index]
 
 
 def frames_of(info: VideoInfo, table: FrameTable, numbers: Iterable[int]) -> Iterator[Frame]:

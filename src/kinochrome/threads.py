@@ -25,6 +25,11 @@ class Lowered:
     _holders: int = 0
     _found: int = 0
 
+    def usual(self) -> int:
+        """The number while nobody holds it."""
+        with self._lock:
+            return self._found if self._holders else self.read()
+
     @contextmanager
     def held(self) -> Iterator[None]:
         with self._lock:
@@ -42,8 +47,7 @@ class Lowered:
 opencv_alone = Lowered(cv2.getNumThreads, cv2.setNumThreads, lambda found: 1, each=False)
 """OpenCV works in the calling thread alone.
 
-On small pictures its threads cost more than they bring, the encoder can use the cores, and DIS finds another flow for
-each number of threads.
+On small pictures its threads cost more than they bring, and the encoder can use the cores.
 """
 half_of_pytorch = Lowered(torch.get_num_threads, torch.set_num_threads, lambda found: max(1, found // 2), each=True)
 """What two threads compute at once takes half of PyTorch's threads each: more than there are cores only wait."""

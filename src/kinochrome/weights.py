@@ -397,6 +397,16 @@ def _files(path: Path) -> list[Path]:
     return files
 
 
+def by_content(options: Mapping[str, Any]) -> dict[str, Any]:
+    """A method's options by what they mean: of those that name files, in shards maybe, the content, not the name."""
+
+    def meant(value: Any) -> Any:
+        files = _files(Path(value)) if isinstance(value, str) and value else []
+        return [_digest(file) for file in files if file.is_file()] or value
+
+    return {name: meant(value) for name, value in options.items()}
+
+
 def _words_of(path: Path) -> dict[str, str]:
     from safetensors import SafetensorError, safe_open
 

@@ -157,6 +157,12 @@ def test_the_key_holds_all_that_a_figure_depends_on(data: Path, tmp_path: Path) 
     keys = [key(), *(key(**one) for one in changed)]
     assert len(set(keys)) == len(keys)
     assert key(workers=2) == key(), "how it is worked out is no part of it"
+    weights = tmp_path / "own.safetensors"
+    kino = {"methods": ("kino",), "options": {"kino.weights": str(weights)}}
+    weights.write_bytes(b"one")
+    before = key(**kino)
+    weights.write_bytes(b"other")
+    assert key(**kino) != before, "what weights hold counts, not where they lie"
 
 
 def test_worker_processes_find_the_same(data: Path, tmp_path: Path) -> None:

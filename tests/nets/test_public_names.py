@@ -132,7 +132,8 @@ def test_vgg_layers_bear_the_papers_names() -> None:
     assert isinstance(network, Vgg)
     assert network.names.index("relu4_3") == 24 and network.names[-2:] == ("relu5_4", "pool5")
     rgb = torch.empty(1, 3, 64, 96, device="meta")
-    shapes = [tuple(output.shape) for output in network.features_at(rgb, ["relu5_2", "conv1_2", "pool3"])]
+    places = {network.names.index(name) for name in ("relu5_2", "conv1_2", "pool3")}
+    shapes = [tuple(output.shape) for output in outputs_at(network.features, rgb, places)]
     assert shapes == [(1, 64, 64, 96), (1, 256, 8, 12), (1, 512, 4, 6)]
     assert on_paper("vgg16").names.index("relu3_3") == 15  # type: ignore[union-attr, operator]
 
@@ -142,7 +143,8 @@ def test_vgg_features_are_those_of_its_layers() -> None:
     assert isinstance(network, Vgg)
     network.features = filled(network.features[:10])  # type: ignore[assignment]
     rgb = picture(16, 16)
-    shallow, deep = network.features_at(rgb, ["relu1_1", "relu2_2"])
+    places = [network.names.index(name) for name in ("relu2_2", "relu1_1")]
+    shallow, deep = outputs_at(network.features, normalized(rgb), places)
     assert torch.equal(shallow, network.features[:2](normalized(rgb)))
     assert torch.equal(deep, network.features[:9](normalized(rgb)))
     assert shallow.min() >= 0 and not torch.equal(shallow, network.features[:1](normalized(rgb)))

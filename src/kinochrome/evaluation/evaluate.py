@@ -43,9 +43,9 @@ class Job:
     methods: tuple[str, ...] = ()
     results: tuple[Path, ...] = ()
     metrics: tuple[str, ...] = ()
-    """None: all there are."""
+    """Of none: all there are."""
     clips: tuple[str, ...] = ()
-    """None: all there are."""
+    """Of none: all there are."""
     grey: GreyName = "lstar"
     include_exemplar: bool = False
     height: int | None = None
@@ -216,7 +216,7 @@ def key_of(job: Job, row: Row, clip: TrueClip, tasks: Sequence[Task], names: Seq
         "device": job.device,
     }
     if isinstance(row, MethodRow):
-        words |= {"options": dict(row.options), "height": row.height}
+        words |= {"options": weights.by_content(row.options), "height": row.height}
     if isinstance(row, ResultsRow):
         words["results"] = footage.matching(row.folder, clip).fingerprint
     if not isinstance(row, TruthRow | ResultsRow):
@@ -226,7 +226,7 @@ def key_of(job: Job, row: Row, clip: TrueClip, tasks: Sequence[Task], names: Seq
 
 @functools.lru_cache(maxsize=1)
 def code_digest() -> str:
-    """Of this program's own files: figures of another version are not mixed in."""
+    """Of this program's own files, weights among them: figures of another version are not mixed in."""
     folder = Path(__file__).parent.parent
     apart = {
         "cli.py",
@@ -239,8 +239,8 @@ def code_digest() -> str:
         "sections.py",
     }
     state = hashlib.sha256()
-    for file in sorted(folder.rglob("*.py")):
-        if file.name not in apart:
+    for file in sorted(folder.rglob("*")):
+        if file.suffix in (".py", ".safetensors") and file.name not in apart:
             state.update(file.read_bytes())
     return state.hexdigest()
 

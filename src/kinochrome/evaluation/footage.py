@@ -16,9 +16,10 @@ import numpy as np
 from kinochrome import color, video
 from kinochrome.errors import VideoError
 from kinochrome.metrics.picture import Picture
+from kinochrome.project import is_picture
 from kinochrome.types import Encoding, FrameTable, VideoInfo
 from kinochrome.upsample import Renderer
-from kinochrome.video.pictures import is_picture, picture_files
+from kinochrome.video.pictures import picture_files
 
 FILMS = frozenset({".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpg", ".mxf", ".ts", ".webm", ".y4m"})
 """What counts as a film, by name."""

@@ -8,7 +8,7 @@
         scores["truth"].add(moment, moment.picture)
     print(scores["flow"].finish())
 
-Memory does not depend on the clip's length: nothing is kept but the frame before and a few numbers.
+Memory hardly depends on the clip's length: what is kept is the frame before, and of each a few numbers (FID: 2048).
 """
 
 from __future__ import annotations

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Literal
 
 import torch
 from torch import nn
 
-from .imagenet import normalized, outputs_at
+from .imagenet import normalized
 
 STAGES = {16: (2, 2, 3, 3, 3), 19: (2, 2, 4, 4, 4)}
 """Convolutions in each stage, by depth."""
@@ -41,7 +40,3 @@ class Vgg(nn.Module):
 
     def forward(self, rgb: torch.Tensor) -> torch.Tensor:
         return self.classifier(self.avgpool(self.features(normalized(rgb))).flatten(1))
-
-    def features_at(self, rgb: torch.Tensor, names: Sequence[str]) -> list[torch.Tensor]:
-        """What these layers put out, each (n, channels, h', w'), shallow to deep whatever the order of the names."""
-        return outputs_at(self.features, normalized(rgb), {self.names.index(name) for name in names})

@@ -12,7 +12,6 @@ A study lives in one folder:
 from __future__ import annotations
 
 import csv
-import hashlib
 import io
 import json
 import os
@@ -244,9 +243,8 @@ def _check_weights(variant: Variant, options: dict[str, Any]) -> None:
 
 
 def _evaluated(study: Study, variant: Variant, first: Path, tell: Tell) -> Evaluation:
-    """The evaluation of a variant's own weights; figures of other weights are forgotten, baselines are shared."""
+    """The evaluation of a variant's own weights; baselines are shared."""
     method = variant.recipe.run.method
-    _forget_others(variant)
     for row in BASELINES:
         source, target = (place(folder, row, "").parent for folder in (first, variant.report))
         if source != target and source.is_dir():
@@ -260,19 +258,6 @@ def _evaluated(study: Study, variant: Variant, first: Path, tell: Tell) -> Evalu
     found = evaluate.evaluate(job, scored)
     report.write(found, variant.report)
     return found
-
-
-def _forget_others(variant: Variant) -> None:
-    """An evaluation knows weights by their place; here others may lie there than when it was made."""
-    state = hashlib.sha256()
-    for file in sorted(variant.run.glob(f"{variant.weights.stem}*.safetensors")):
-        state.update(file.read_bytes())
-    note = variant.report / "weights.sha256"
-    if note.exists() and note.read_text(encoding="utf-8") == state.hexdigest():
-        return
-    shutil.rmtree(place(variant.report, variant.recipe.run.method, "").parent, ignore_errors=True)
-    note.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(note, state.hexdigest().encode())
 
 
 def _together(study: Study, variants: list[Variant], found: Mapping[str, Evaluation]) -> Evaluation:

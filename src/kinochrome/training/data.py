@@ -19,8 +19,7 @@ from kinochrome import color, video
 from kinochrome.errors import ProjectError, TrainingError, VideoError
 from kinochrome.evaluation import footage
 from kinochrome.metrics.picture import Picture
-from kinochrome.project import locked, write_atomically
-from kinochrome.video.pictures import SUFFIXES, is_picture
+from kinochrome.project import PICTURE_SUFFIXES, is_picture, locked, write_atomically
 
 SHORT_SIDE = 256
 """Frames are stored with their short side at most this."""
@@ -280,12 +279,12 @@ def _pictures_of(source: Path) -> Iterator[tuple[str, Iterator[np.ndarray]]]:
     suffix = source.suffix.lower()
     if source.is_dir():
         for place in sorted(source.iterdir()):
-            known = place.is_dir() or place.suffix.lower() in {".tar", *footage.FILMS, *SUFFIXES}
+            known = place.is_dir() or place.suffix.lower() in {".tar", *footage.FILMS, *PICTURE_SUFFIXES}
             if known and not place.name.startswith("."):
                 yield from _pictures_of(place)
     elif suffix == ".tar":
         yield from _tar(source)
-    elif suffix in SUFFIXES:
+    elif suffix in PICTURE_SUFFIXES:
         yield str(source), iter([_small(_read(source.read_bytes(), str(source)))])
     elif suffix in footage.FILMS:
         yield str(source), _film(source)

@@ -12,10 +12,8 @@ import cv2
 import numpy as np
 
 from ..errors import VideoError
+from ..project import PICTURE_SUFFIXES, is_picture
 from .planes import encoded, layout_of, read_letters
-
-SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".dpx", ".exr", ".bmp", ".webp"})
-"""What counts as a picture, by name."""
 
 RATE = Fraction(24)
 """Frames a second of pictures when nobody says: cinema's."""
@@ -26,12 +24,7 @@ PATTERN = re.compile(r"%(0?\d*)d")
 
 def is_pictures(path: Path) -> bool:
     """Whether a path means pictures: a folder, a printf pattern such as `frame_%04d.png`, or one picture file."""
-    return path.is_dir() or path.suffix.lower() in SUFFIXES
-
-
-def is_picture(file: Path) -> bool:
-    """Whether a file in a folder is a picture that somebody put there, by its name; hidden ones are not."""
-    return file.suffix.lower() in SUFFIXES and not file.name.startswith(".")
+    return path.is_dir() or path.suffix.lower() in PICTURE_SUFFIXES
 
 
 def picture_input(path: Path, rate: Fraction | None = None) -> tuple[str, dict[str, str]] | None:
@@ -65,10 +58,16 @@ def source_files(path: Path) -> list[Path]:
 def picture_files(path: Path) -> list[Path]:
     """The pictures of a folder or pattern, in the order of the number in their names; gaps are errors."""
     if _is_pattern(path):
-        return _in_order(path, _matching(path))
+        behind = PATTERN.split(path.name, maxsplit=1)[-1]
+        if PATTERN.search(behind) or LAST_NUMBER.search(Path(behind).stem):
+            raise VideoError(f"{path} has a number behind its pattern. Let the pattern be the last number in the name.")
+        files = matching(path)
+        if not files:
+            raise VideoError(f"No picture matches {path}. Check the folder and how many digits the numbers have.")
+        return _in_order(path, files)
     pictures = [file for file in path.iterdir() if is_picture(file)]
     if not pictures:
-        kinds = " ".join(sorted(SUFFIXES))
+        kinds = " ".join(sorted(PICTURE_SUFFIXES))
         raise VideoError(f"{path} holds no pictures ({kinds}). Name the folder that has them, or a film.")
     if len(pictures) == 1:
         return pictures
@@ -117,19 +116,14 @@ def _is_pattern(path: Path) -> bool:
     return PATTERN.search(path.name) is not None and not path.exists()
 
 
-def _matching(path: Path) -> list[Path]:
+def matching(path: Path) -> list[Path]:
     """The files that a printf pattern means."""
     found = PATTERN.search(path.name)
     assert found is not None
     before, after = path.name[: found.start()], path.name[found.end() :]
-    if PATTERN.search(after) or LAST_NUMBER.search(Path(after).stem):
-        raise VideoError(f"{path} has a number behind its pattern. Let the pattern be the last number in the name.")
     width = int(found[1] or 0)
     named = re.compile(re.escape(before) + (rf"\d{{{width},}}" if width else r"\d+") + re.escape(after))
-    files = [file for file in path.parent.iterdir() if named.fullmatch(file.name)] if path.parent.is_dir() else []
-    if not files:
-        raise VideoError(f"No picture matches {path}. Check the folder and how many digits the numbers have.")
-    return files
+    return [file for file in path.parent.iterdir() if named.fullmatch(file.name)] if path.parent.is_dir() else []
 
 
 def _sequence(path: Path, files: list[Path]) -> tuple[Path, int]:

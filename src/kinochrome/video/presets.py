@@ -18,8 +18,8 @@ import av
 from av.codec.context import OptionFlags
 
 from ..errors import MethodError, VideoError
+from ..project import PICTURE_SUFFIXES
 from ..types import Encoding, Subsampling, VideoInfo
-from .pictures import SUFFIXES
 from .planes import Layout, layout_of
 
 SPECIAL = ("codec", "pixel_format")
@@ -288,7 +288,7 @@ def _target_and_kind(
         if len(_NUMBER.findall(target.name)) != 1 or target.name.count("%") != 1:
             raise VideoError(f"{target}: the frame number in a picture's name is written once, as %06d.")
         return target, "pictures"
-    if info.path.suffix.lower() in SUFFIXES and "%" not in info.path.name and not info.path.is_dir():
+    if info.path.suffix.lower() in PICTURE_SUFFIXES and "%" not in info.path.name and not info.path.is_dir():
         return target, "picture"
     numbered = target.with_name(f"{target.stem}_%06d{suffix}")
     raise VideoError(f"{target} is one picture, but {info.path} is a film. Write {numbered}, or name a folder.")

@@ -15,8 +15,6 @@ from .matroska import set_sample_aspect
 SITINGS = {"420jpeg": "center", "420mpeg2": "left", "420paldv": "topleft"}
 """What y4m's colour space parameter says of where chroma lies."""
 
-NAME = "source.mkv"
-
 
 class _Pipe:
     """The read end of a stream, as FFmpeg wants it: nothing but bytes, the ones already looked at first."""
@@ -31,16 +29,17 @@ class _Pipe:
         return self.stream.read(size)
 
 
-def spool(stream: BinaryIO, folder: Path) -> Path:
-    """A Matroska file in `folder` with the very frames of a y4m stream (FFV1); it appears there when it is whole.
+def spool(stream: BinaryIO, target: Path) -> Path:
+    """A Matroska file with the very frames of a y4m stream (FFV1); it appears when it is whole.
 
-    Reads the stream to its end. Times are in Matroska's milliseconds.
+    Reads the stream to its end. Times are in Matroska's milliseconds. The same stream becomes the same bytes, by which
+    a later run knows the film again.
     """
     header = stream.readline(4096)
     if not header.startswith(b"YUV4MPEG2"):
         what = "something else than raw y4m" if header else "nothing"
         raise VideoError(f"Standard input holds {what}. Send y4m: ffmpeg -i FILM -f yuv4mpegpipe - | kinochrome …")
-    target, part = folder / NAME, folder / f"{NAME}.part"
+    folder, part = target.parent, target.with_name(f"{target.name}.part")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         _store(_Pipe(stream, header), header.decode("ascii", "replace"), part)
@@ -57,7 +56,7 @@ def spool(stream: BinaryIO, folder: Path) -> Path:
 
 
 def _store(pipe: _Pipe, header: str, part: Path) -> None:
-    with av.open(pipe, "r", format="yuv4mpegpipe") as source, av.open(f"file:{part}", "w", format="matroska") as output:
+    with av.open(pipe, "r", format="yuv4mpegpipe") as source, _bit_exact(part) as output:
         film = source.streams.video[0]
         stream = _stream_like(film, header, output)
         count = 0
@@ -72,6 +71,11 @@ def _store(pipe: _Pipe, header: str, part: Path) -> None:
         width, height, aspect = film.width, film.height, Fraction(film.sample_aspect_ratio or 1)
     if aspect != 1:
         set_sample_aspect(part, width, height, aspect)
+
+
+def _bit_exact(part: Path) -> Any:
+    """An empty film without what tells one writing from another: its date and its random numbers."""
+    return av.open(f"file:{part}", "w", format="matroska", container_options={"fflags": "+bitexact"})
 
 
 def _stream_like(film: Any, header: str, output: Any) -> Any:
