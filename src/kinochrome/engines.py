@@ -8,7 +8,6 @@ scalings stand in the TOML file and end here.
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import hashlib
 import math
 import re
@@ -24,7 +23,7 @@ import torch
 import torch.nn.functional as F
 
 from . import color, sweeps, weights
-from .errors import MethodError, WeightsError
+from .errors import MethodError, WeightsError, did_you_mean
 from .types import Clip, Method, Painted
 
 Size = tuple[int, ...]
@@ -228,8 +227,7 @@ def _table(kind: type, given: Mapping[str, Any], where: str) -> Any:
     kinds = typing.get_type_hints(kind)
     for key in given:
         if key not in fields:
-            near = difflib.get_close_matches(key, fields, n=1)
-            hint = f"; did you mean {near[0]!r}?" if near else "."
+            hint = did_you_mean(key, fields)
             raise MethodError(f"{where}: there is no {key!r}{hint} The keys here: {', '.join(fields)}.")
     values = {}
     for key, one in fields.items():

@@ -11,6 +11,9 @@
 Each text says what happened, where (file, frame, shot) and what to do about it.
 """
 
+import difflib
+from collections.abc import Iterable
+
 
 class KinochromeError(Exception):
     """What all of them share; `exit_code` is what the command line ends with."""
@@ -52,3 +55,9 @@ class TrainingError(KinochromeError, RuntimeError):
     """A recipe, data or run of training that cannot go on."""
 
     exit_code = 8
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """How the sentence on an unknown word ends: with the one that was meant, if one is near."""
+    near = difflib.get_close_matches(word, list(known), n=1)
+    return f"; did you mean {near[0]!r}?" if near else "."

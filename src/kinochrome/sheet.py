@@ -12,15 +12,13 @@ import numpy as np
 from . import color, video
 from .errors import HintError, VideoError
 from .project import check_free
-from .types import Encoding, Frame, FrameTable, VideoInfo
+from .types import CHROMA_STEPS, Encoding, Frame, FrameTable, VideoInfo
 
 Cell = tuple[np.ndarray, str]
 """A picture (h, w, 3) uint8 R'G'B' and its caption."""
 
 GAP = 12
 CAPTION = 24
-CHROMA_STEPS = {"420": (2, 2), "422": (1, 2), "444": (1, 1)}
-"""Rows and columns of luma to one of chroma, of what films are written in."""
 PAPER, INK = (22, 22, 25), (222, 219, 212)
 
 

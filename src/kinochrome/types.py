@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     import torch
 
 Subsampling = Literal["grey", "420", "422", "444", "411", "440", "410"]
+CHROMA_STEPS: dict[Subsampling, tuple[int, int]] = {
+    "444": (1, 1), "422": (1, 2), "420": (2, 2), "440": (2, 1), "411": (1, 4), "410": (4, 4),
+}  # fmt: skip
+"""Rows and columns of luma that share one sample of chroma, where there is any."""
 
 
 @dataclass(frozen=True)

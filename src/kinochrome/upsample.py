@@ -11,7 +11,7 @@ import torch
 
 from .color import Chroma, fitted_chroma, is_full_range, lightness_from_luma, to_depth, wanted_chroma
 from .errors import VideoError
-from .types import Encoding, Frame, Painted, Subsampling, VideoInfo
+from .types import CHROMA_STEPS, Encoding, Frame, Painted, Subsampling, VideoInfo
 
 Planes = tuple[np.ndarray, np.ndarray, np.ndarray]
 
@@ -19,9 +19,6 @@ RADIUS = 1
 """Of the windows, at working size, in which chroma is taken to follow lightness along a line."""
 EPSILON = 40.0
 """Variance of L* below which lightness says little of chroma; both were chosen by true PSNR on real clips."""
-
-_FACTORS = {"444": (1, 1), "422": (1, 2), "420": (2, 2), "440": (2, 1), "411": (1, 4), "410": (4, 4)}
-"""Luma samples a chroma sample: (down, across)."""
 
 _PLACES: dict[str, tuple[str, str]] = {
     "left": ("middle", "first"),
@@ -80,7 +77,7 @@ class _Axis:
 def _axes(info: VideoInfo, subsampling: Subsampling) -> tuple[_Axis, _Axis]:
     """(down, across) of a film's planes at a subsampling."""
     sizes, places = (info.height, info.width), _PLACES[info.chroma_location]
-    down, across = (_Axis(*axis) for axis in zip(sizes, _FACTORS[subsampling], places, strict=True))
+    down, across = (_Axis(*axis) for axis in zip(sizes, CHROMA_STEPS[subsampling], places, strict=True))
     return down, across
 
 
@@ -88,7 +85,7 @@ class Renderer:
     """Paints the frames of one film for one encoding."""
 
     def __init__(self, info: VideoInfo, encoding: Encoding, saturation: float = 1.0) -> None:
-        if encoding.subsampling not in _FACTORS:
+        if encoding.subsampling not in CHROMA_STEPS:
             raise VideoError(f"{encoding.target}: '{encoding.pixel_format}' holds no colour; choose another preset.")
         if info.chroma_location not in _PLACES:
             known = ", ".join(_PLACES)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from kinochrome.errors import MethodError, VideoError
+from kinochrome.errors import MethodError, VideoError, did_you_mean
 
 
 @dataclass(frozen=True)
@@ -29,8 +28,7 @@ def _counted(text: str) -> dict[str, int]:
 def data_set(name: str) -> DataSet:
     """The list of that name."""
     if name not in DATA_SETS:
-        near = difflib.get_close_matches(name, DATA_SETS, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else "."
+        hint = did_you_mean(name, DATA_SETS)
         raise MethodError(f"There is no list {name!r}{hint} There are: {', '.join(DATA_SETS)}.")
     text, clips, height = DATA_SETS[name]
     return DataSet(text, _counted(clips), height)

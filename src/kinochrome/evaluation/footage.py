@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 from collections.abc import Iterator, Sequence
 from contextlib import closing
@@ -14,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from kinochrome import color, video
-from kinochrome.errors import VideoError
+from kinochrome.errors import VideoError, did_you_mean
 from kinochrome.metrics.picture import Picture
 from kinochrome.project import is_picture
 from kinochrome.types import Encoding, FrameTable, VideoInfo
@@ -138,8 +137,7 @@ def find(data: Path, wanted: Sequence[str] = (), stills: bool = False) -> list[T
         raise VideoError(f"{data} holds no clips: {_hint(data)}")
     for name in wanted:
         if name not in places:
-            near = difflib.get_close_matches(name, places, n=1)
-            hint = f"; did you mean {near[0]!r}?" if near else "."
+            hint = did_you_mean(name, places)
             raise VideoError(f"{data} holds no clip {name!r}{hint} There are: {_few(sorted(places))}.")
     return [_opened(name, places[name], stills) for name in places if not wanted or name in wanted]
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from kinochrome.errors import MethodError
+from kinochrome.errors import MethodError, did_you_mean
 
 PROTOCOLS: dict[str, str] = {
     "first-frame": "the true first frame is given; all others are scored",
@@ -110,9 +109,7 @@ def _named(name: str) -> Protocol:
 def _unknown(name: str) -> str:
     if name == "every-N":
         return "every-N: write a number for N, for instance every-50."
-    near = difflib.get_close_matches(name, PROTOCOLS, n=1)
-    hint = f"; did you mean {near[0]!r}?" if near else "."
-    return f"There is no protocol {name!r}{hint} There are: {', '.join(PROTOCOLS)}."
+    return f"There is no protocol {name!r}{did_you_mean(name, PROTOCOLS)} There are: {', '.join(PROTOCOLS)}."
 
 
 def _given(count: int, frames: range | tuple[int, ...]) -> Task:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import importlib
 import typing
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-from kinochrome.errors import MethodError
+from kinochrome.errors import MethodError, did_you_mean
 from kinochrome.types import Method
 
 METHODS: dict[str, str] = {
@@ -29,7 +28,8 @@ _TRUTH = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no"
 def load(name: str) -> type[Method]:
     """The class of a method: `kinochrome.methods.<name>`'s class of that name in CamelCase."""
     if name not in METHODS:
-        raise MethodError(f"There is no method {name!r}{_closest(name, METHODS)} `kinochrome methods` lists them all.")
+        hint = did_you_mean(name, METHODS)
+        raise MethodError(f"There is no method {name!r}{hint} `kinochrome methods` lists them all.")
     module = importlib.import_module(f"{__name__}.{name}")
     return getattr(module, name.title().replace("_", ""))
 
@@ -41,7 +41,7 @@ def parse_options(name: str, given: Mapping[str, str]) -> Any:
     for option in given:
         if option not in kinds:
             known = f"It has: {', '.join(kinds)}." if kinds else "It has none."
-            raise MethodError(f"Method {name} has no option {option!r}{_closest(option, kinds)} {known}")
+            raise MethodError(f"Method {name} has no option {option!r}{did_you_mean(option, kinds)} {known}")
     values = {option: _parse(f"{name}.{option}", text, kinds[option]) for option, text in given.items()}
     try:
         return dataclasses.replace(options(), **values)
@@ -55,7 +55,7 @@ def _parse(where: str, text: str, kind: Any) -> Any:
         choices = typing.get_args(kind)
         if text not in choices:
             listed = ", ".join(choices)
-            raise MethodError(f"{where}={text} is unknown{_closest(text, choices)} Choose one of: {listed}.")
+            raise MethodError(f"{where}={text} is unknown{did_you_mean(text, choices)} Choose one of: {listed}.")
         return text
     if kind is bool:
         if text.lower() not in _TRUTH:
@@ -66,12 +66,6 @@ def _parse(where: str, text: str, kind: Any) -> Any:
     except ValueError as error:
         wanted = {int: "a whole number", float: "a number"}.get(kind, kind.__name__)
         raise MethodError(f"{where}={text} is not {wanted}.") from error
-
-
-def _closest(word: str, known: Iterable[str]) -> str:
-    """How a sentence on an unknown word ends."""
-    near = difflib.get_close_matches(word, list(known), n=1)
-    return f"; did you mean {near[0]!r}?" if near else "."
 
 
 def _shown(given: Mapping[str, str]) -> str:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
-from kinochrome.errors import MethodError
+from kinochrome.errors import MethodError, did_you_mean
 
 if TYPE_CHECKING:
     from .metric import Metric
@@ -51,9 +50,7 @@ METRICS: dict[str, str] = {
 def load(name: str) -> type[Metric]:
     """The class of a metric: the name in CamelCase, in its family's file."""
     if name not in METRICS:
-        near = difflib.get_close_matches(name, METRICS, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else "."
-        raise MethodError(f"There is no metric {name!r}{hint} There are: {', '.join(METRICS)}.")
+        raise MethodError(f"There is no metric {name!r}{did_you_mean(name, METRICS)} There are: {', '.join(METRICS)}.")
     families = (name[:end] for end in range(len(name), 0, -1))
     family = next(family for family in families if find_spec(f"{__name__}.{family}"))
     return getattr(importlib.import_module(f"{__name__}.{family}"), name.title().replace("_", ""))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import json
 import math
 import re
@@ -14,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from kinochrome.errors import TrainingError
+from kinochrome.errors import TrainingError, did_you_mean
 
 SHIPPED = Path(__file__).parent / "recipes"
 LEAST = {"steps": 1, "batch": 1, "seed": 0, "workers": 0, "save_every": 1, "judge_every": 1, "shard_megabytes": 0}
@@ -270,7 +269,6 @@ def _fitting(where: str, value: Any, kind: Any) -> Any:
 def _check_keys(path: Path | str, table: str, given: dict[str, Any], known: Collection[str]) -> None:
     for key in given:
         if key not in known:
-            near = difflib.get_close_matches(key, known, n=1)
-            hint = f"; did you mean {near[0]!r}?" if near else "."
             where = f"[{table}] has" if table else "it has"
+            hint = did_you_mean(key, known)
             raise TrainingError(f"{path}: there is no {key!r}{hint} The keys that {where}: {', '.join(sorted(known))}.")

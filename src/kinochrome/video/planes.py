@@ -14,14 +14,9 @@ from typing import Any
 import numpy as np
 
 from ..color import planes_from_rgb
-from ..types import Subsampling, VideoInfo
+from ..types import CHROMA_STEPS, Subsampling, VideoInfo
 
-SHARES: dict[Subsampling, tuple[int, int]] = {
-    "grey": (1, 1), "444": (1, 1), "422": (2, 1), "420": (2, 2), "411": (4, 1), "410": (4, 4), "440": (1, 2),
-}  # fmt: skip
-"""How many luma columns and rows share one chroma sample."""
-
-SUBSAMPLINGS: dict[str, Subsampling] = {name: name for name in SHARES}
+SUBSAMPLINGS: dict[str, Subsampling] = {"grey": "grey", **{name: name for name in CHROMA_STEPS}}
 
 PACKED_YUV: dict[str, tuple[str, Subsampling, int]] = {
     "yuyv422": ("YUYV", "422", 8),
@@ -171,7 +166,7 @@ def read_letters(frame: Any) -> dict[str, np.ndarray]:
     if name == "pal8":
         return _palette(frame)
     found: dict[str, np.ndarray] = {}
-    across, down = SHARES[layout.subsampling]
+    down, across = CHROMA_STEPS.get(layout.subsampling, (1, 1))
     for plane, order in zip(frame.planes, layout.planes, strict=True):
         rows = -(-frame.height // down) if set(order) <= set("UV") else frame.height
         samples = np.frombuffer(plane, layout.dtype)
