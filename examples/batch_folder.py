@@ -20,6 +20,8 @@ def main() -> None:
     if len(sys.argv) != 3:
         sys.exit(f"usage: {sys.argv[0]} FILMS TARGETS")
     films, targets = Path(sys.argv[1]), Path(sys.argv[2])
+    if not films.is_dir():
+        sys.exit(f"there is no folder {films}")
     targets.mkdir(exist_ok=True)
     failed = 0
     for film in sorted(path for path in films.iterdir() if path.suffix.lower() in SUFFIXES):

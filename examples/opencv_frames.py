@@ -36,10 +36,14 @@ def main() -> None:
     size = tuple(int(capture.get(side)) for side in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT))
     writer = cv2.VideoWriter(target, cv2.VideoWriter_fourcc(*"mp4v"), capture.get(cv2.CAP_PROP_FPS), size)
     # Colours come out red first; OpenCV wants blue first.
-    for colour in kinochrome.stream(frames(capture), {int(frame): picture}, ahead=24):
-        writer.write(cv2.cvtColor(colour, cv2.COLOR_RGB2BGR))
-    capture.release()
-    writer.release()
+    try:
+        for colour in kinochrome.stream(frames(capture), {int(frame): picture}, ahead=24):
+            writer.write(cv2.cvtColor(colour, cv2.COLOR_RGB2BGR))
+    except kinochrome.KinochromeError as error:
+        sys.exit(str(error))
+    finally:
+        capture.release()
+        writer.release()
 
 
 if __name__ == "__main__":

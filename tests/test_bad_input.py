@@ -181,9 +181,12 @@ def test_any_picture_is_a_reference(
         ("x" * 300 + ".mkv", ("too long",)),
         ("x" * 245 + ".mkv", ("too long",)),
         ("film.mkv/colour.mkv", ("film.mkv",)),
+        ("taken.mp4", ("taken.mp4 is a folder",)),
+        ("out%d.png", ("The folder /", "exists already")),
     ],
 )
 def test_targets(refused: Callable[..., None], folder: Path, target: str, says: tuple[str, ...]) -> None:
+    (folder / "taken.mp4").mkdir()
     (folder / "colour").write_text("in the way")
     refused(3, "film.mkv", target, *STILL, says=says)
 
@@ -265,6 +268,9 @@ def test_what_a_person_gave_is_never_written_over(refused: Callable[..., None], 
         (("--confidence", "film.mkv", "--overwrite"), 3, ("is the source itself",)),
         (("--confidence", "sure.png"), 3, ("sure_%06d.png",)),
         (("--rate", "18"), 3, ("has its own frame rate",)),
+        (("--method", "vcgan"), 5, ("makes nothing of references", "--method kino")),
+        (("--method", "flow,"), 5, ("a name is missing", "NAME,NAME")),
+        (("--project", "film.mkv"), 3, ("film.mkv is a file", "--project")),
         (("--rate", "0"), 3, ("--rate 0 is no number", "24000/1001")),
     ],
 )

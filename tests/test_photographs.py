@@ -113,6 +113,18 @@ def test_what_is_for_films_is_named(folder: Path, tmp_path: Path, setting: str) 
     assert set(OF_FILMS) == set(photographs.OF_FILMS) and not (tmp_path / "coloured").exists()
 
 
+def test_a_percent_sign_is_a_sign_like_others(tmp_path: Path) -> None:
+    assert cv2.imwrite(str(tmp_path / "c 100%.png"), grey(32, 48))
+    coloured(tmp_path / "c 100%.png", tmp_path / "a 50%.png")
+    assert video.read_picture(tmp_path / "a 50%.png").shape == (32, 48, 3)
+
+
+def test_a_transparent_photograph_is_told_what_to_do(tmp_path: Path) -> None:
+    assert cv2.imwrite(str(tmp_path / "clear.png"), np.full((32, 48, 4), 99, np.uint8))
+    with pytest.raises(VideoError, match=r"clear\.png cannot be coloured.*Save it without transparency"):
+        coloured(tmp_path / "clear.png", tmp_path / "a.png")
+
+
 def test_a_reference_of_a_frame_is_for_films(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(HintError, match="is for a frame or a shot"):
         coloured(folder, tmp_path / "coloured", photographs=True, references="still.png@0")
@@ -159,12 +171,12 @@ def test_what_cannot_be_meant_is_named(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(VideoError, match="holds no pictures"):
         coloured(tmp_path / "empty", target, photographs=True)
     cv2.imwrite(str(folder / "house.png"), grey(64, 64))
-    with pytest.raises(VideoError, match=r"would become house\.png"):
+    with pytest.raises(VideoError, match=r"both become house\.png"):
         coloured(folder, target, photographs=True)
-    (folder / "house.png").rename(folder / "100% wool.png")
-    with pytest.raises(VideoError, match=r"100% wool\.png has a percent sign"):
+    (folder / "house.png").rename(folder / "wool_%d.png")
+    with pytest.raises(VideoError, match=r"wool_%d\.png: %d in a name"):
         coloured(folder, target, photographs=True)
-    (folder / "100% wool.png").unlink()
+    (folder / "wool_%d.png").unlink()
     with pytest.raises(VideoError, match="cannot be made"):
         coloured(folder, tmp_path / "no" / "coloured", photographs=True)
     assert not target.exists()

@@ -377,10 +377,38 @@ def test_a_shot_in_colour_goes_on_where_it_was(tmp_path: Path, monkeypatch: pyte
     assert colour(scene, tmp_path / "a.mkv", []).resumed > 0
 
 
+def test_a_grey_reference_is_noted(scene: Scene, tmp_path: Path) -> None:
+    video.write_picture(tmp_path / "grey.png", np.repeat(scene.luma[0][..., None], 3, 2))
+    summary = colour(scene, tmp_path / "a.mkv", [*both_stills(scene, tmp_path)[1:], f"{tmp_path / 'grey.png'}@0"])
+    assert [note for note in summary.notes if "is grey" in note] == [
+        f"--reference {tmp_path / 'grey.png'}@0 is grey, and says that all it shows is grey."
+    ]
+
+
+def test_pictures_of_an_earlier_run_that_stay_are_noted(scene: Scene, tmp_path: Path) -> None:
+    stills = both_stills(scene, tmp_path)
+    for settings in ({}, {"stop": 0.5, "overwrite": True}):
+        summary = colour(scene, tmp_path / "frames" / "%06d.png", stills, encoder={}, **settings)
+    assert f"{tmp_path / 'frames'} keeps 24 other pictures of that name, such as 000012.png." in summary.notes
+
+
+def test_values_that_python_writes_without_quotes(scene: Scene, tmp_path: Path) -> None:
+    settings = {"options": {"vcgan.recurrent": False}, "encoder": {"crf": 30}, "method": "vcgan"}
+    kinochrome.colorize(scene.film, tmp_path / "a.mp4", references=None, **settings)
+    for name in ("height", "saturation", "tune"):
+        with pytest.raises(MethodError, match=f"{name}='x'"):
+            colour(scene, tmp_path / "b.mp4", [], **{name: "x"})
+
+
 def test_a_preview_of_a_film_of_odd_size(tmp_path: Path) -> None:
     film = make_film(tmp_path / "odd.mkv", grey_planes(4, (243, 321), "gray"), "gray")
     kinochrome.colorize(film, tmp_path / "look.mp4", preview=True)
     assert video.probe(tmp_path / "look.mp4").height % 2 == 0
+
+
+def test_a_preview_of_pictures_has_its_sheet_beside_them(scene: Scene, tmp_path: Path) -> None:
+    summary = colour(scene, tmp_path / "e" / "%04d.png", both_stills(scene, tmp_path), preview=True, encoder={})
+    assert summary.sheet == tmp_path / "e.sheet.png" and summary.sheet.exists()
 
 
 def test_a_preview_is_small_and_has_a_sheet(scene: Scene, tmp_path: Path) -> None:

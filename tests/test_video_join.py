@@ -128,6 +128,19 @@ def written(
     return info, table, encoding, frames
 
 
+@pytest.mark.parametrize("name", ["a.mp4", "a.mov"])
+def test_a_constant_rate_stays_one_with_b_frames(tmp_path: Path, name: str) -> None:
+    path = source(tmp_path / "source.mkv", sound=False)
+    rate = probe(path).rate
+    _, _, encoding, _ = written(tmp_path, path, name, preset="web", options={"bf": "2", "b_strategy": "0"})
+    with av.open(str(encoding.target)) as made:
+        stream = made.streams.video[0]
+        packets = [packet for packet in made.demux(stream) if packet.size]
+        assert stream.average_rate == rate
+    assert len({after.dts - before.dts for before, after in pairwise(packets)}) == 1
+    assert any(packet.dts != packet.pts for packet in packets), "there are B-frames"
+
+
 def pictures_of(path: Path) -> tuple[list[Fraction], list[np.ndarray]]:
     with av.open(str(path)) as container:
         stream = container.streams.video[0]

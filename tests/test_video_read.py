@@ -552,6 +552,10 @@ def test_spooling_keeps_fields_and_siting(tmp_path: Path) -> None:
         (b"RIFF....AVI \n", "something else than raw y4m"),
         (b"YUV4MPEG2 W64 H48 F25:1 C420jpeg\n", "holds a y4m header and no frame"),
         (b"YUV4MPEG2 W64 H48 F25:1 C420jpeg\nFRAME\n" + bytes(100), "(breaks off|no frame)"),
+        (
+            b"YUV4MPEG2 W64 H48 F25:1 C420jpeg\nFRAME\n" + bytes(64 * 72) + b"FRAME\n" + bytes(100),
+            "breaks off within frame 1",
+        ),
     ],
 )
 def test_a_bad_pipe_leaves_nothing(tmp_path: Path, data: bytes, words: str) -> None:

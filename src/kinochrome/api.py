@@ -16,13 +16,15 @@ from .plan import Job, Report
 from .project import parse_time
 from .types import Shot
 
+Hints = str | Path | Iterable[str | Path] | None
+
 
 def colorize(
     source: str | Path,
     target: str | Path,
     *,
-    references: str | Path | Iterable[str | Path] = (),
-    scribbles: str | Path | Iterable[str | Path] = (),
+    references: Hints = (),
+    scribbles: Hints = (),
     photographs: bool = False,
     report: Report = lambda event, data: None,
     **settings: Any,
@@ -41,6 +43,11 @@ def colorize(
         raise MethodError(f"colorize() knows no setting '{sorted(unknown)[0]}'. It knows: {known}.")
     for name in ("shots", "project", "confidence"):
         settings[name] = Path(settings[name]) if settings.get(name) else None
+    for name, kind in (("height", int), ("tune", int), ("saturation", int | float)):
+        if name in settings and settings[name] is not None and not isinstance(settings[name], kind):
+            raise MethodError(f"colorize({name}={settings[name]!r}) is no number. Leave the quotes away.")
+    for name in ("options", "encoder"):
+        settings[name] = {key: str(value) for key, value in (settings.get(name) or {}).items()}
     settings["auto_reference"] = str(settings.get("auto_reference") or "")
     for name in ("start", "stop"):
         settings[name] = _seconds(settings.get(name), name)
@@ -49,8 +56,8 @@ def colorize(
     return (colorize_each if photographs else pipeline.colorize)(job, report)
 
 
-def _texts(given: str | Path | Iterable[str | Path]) -> tuple[str, ...]:
-    return tuple(map(str, [given] if isinstance(given, str | Path) else given))
+def _texts(given: Hints) -> tuple[str, ...]:
+    return tuple(map(str, [given] if isinstance(given, str | Path) else given or ()))
 
 
 def _seconds(time: object, name: str) -> Fraction | None:

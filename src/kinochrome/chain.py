@@ -54,6 +54,8 @@ class Outcome:
 def load(names: str, options: Mapping[str, str], device: str, info: VideoInfo, height: int | None) -> tuple[Step, ...]:
     """The methods of `--method NAME[,NAME]` with the options of `--set METHOD.OPTION=VALUE`."""
     wanted = [name.strip() for name in names.split(",")]
+    if "" in wanted:
+        raise MethodError(f"--method {names}: a name is missing. Write NAME, or NAME,NAME for one behind the other.")
     texts: dict[str, dict[str, str]] = {name: {} for name in wanted}
     for key, value in options.items():
         name, dot, option = key.partition(".")

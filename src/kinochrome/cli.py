@@ -83,7 +83,7 @@ A_PRESET = "web, archive, h265, av1, prores, dnxhr, … \\[by the target's suffi
 @app.command(rich_help_panel="Colour")
 def colorize(
     source: Annotated[Path, typer.Argument(help="A film, a folder of pictures, one picture, or - for y4m on stdin.")],
-    target: Annotated[Path, typer.Argument(help="A film, frames/%06d.png, one picture, or - for y4m on stdout.")],
+    target: Annotated[Path, typer.Argument(help="A film, a folder or frames/%06d.png, one picture, or - (y4m).")],
     method: Annotated[
         str, typer.Option(help="NAME, or NAME,NAME: each one's output is the next one's draft.")
     ] = DEFAULT,

@@ -147,6 +147,11 @@ def _resize(picture: np.ndarray, height: int, width: int) -> np.ndarray:
     return cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC)
 
 
+def is_grey(picture: np.ndarray) -> bool:
+    """No pixel of R'G'B' (h, w, 3), 0..1, has a colour worth the name."""
+    return float((picture.max(2) - picture.min(2)).max()) < 0.02
+
+
 def best_fit(picture: np.ndarray, film: torch.Tensor | None, size: tuple[int, int]) -> tuple[Fit, float]:
     """How a picture is laid over a frame of the film, and how well their lights agree (-1..1; 1 where unasked).
 

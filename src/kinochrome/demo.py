@@ -17,6 +17,7 @@ from rich.table import Table
 from . import color, sheet, video
 from .errors import VideoError
 from .methods import DEFAULT
+from .project import made_folder
 from .scenery import SCENES, develop
 from .types import Encoding, FrameTable, Shot, Subsampling, VideoInfo
 
@@ -68,10 +69,7 @@ class Score:
 
 def render_film(folder: Path, height: int = 360, shot_frames: int = 42, seed: int = 7) -> DemoFilm:
     """Renders the film into a folder: black and white with sound, its truth, and a coloured frame of each shot."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise VideoError(f"{folder} cannot be made ({error.strerror}). Name another folder.") from error
+    made_folder(folder, parents=True)
     shots = tuple(Shot(i * shot_frames, (i + 1) * shot_frames) for i in range(len(SCENES)))
     shots = (*shots[:-1], replace(shots[-1], fade=min(FADE, shot_frames // 3)))
     frames = [(shot.start + shot.stop) // 2 for shot in shots]

@@ -11,8 +11,13 @@
 Each text says what happened, where (file, frame, shot) and what to do about it.
 """
 
+from __future__ import annotations
+
 import difflib
-from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 
 class KinochromeError(Exception):

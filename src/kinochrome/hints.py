@@ -50,12 +50,14 @@ def place(
     placed = []
     taken: dict[int, PictureHint] = {}
     for hint in hints:
+        given = hint
         if hint.seconds is not None:
             hint = settled(hint, frame_at(hint.seconds, table, info))
         if hint.frame is not None:
             if hint.frame >= len(table):
+                where = str(given) if given.seconds is not None else f"{given.picture}: frame {hint.frame}"
                 raise HintError(
-                    f"{option} {hint.picture}: frame {hint.frame} lies beyond the end of {info.path.name}, "
+                    f"{option} {where} lies beyond the end of {info.path.name}, "
                     f"whose frames are 0 to {len(table) - 1}. Give one of those."
                 )
             if hint.frame in taken:

@@ -7,12 +7,12 @@ from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
-from . import pipeline, sheet, video
+from . import pipeline, video
 from .errors import HintError, VideoError
 from .pipeline import Summary
 from .places import check_named
 from .plan import Job, Report
-from .project import PICTURE_SUFFIXES, PictureHint, is_picture, parse_reference
+from .project import NUMBERED, PICTURE_SUFFIXES, PictureHint, is_picture, made_folder, parse_reference
 
 OF_FILMS = {
     "shots": "--shots", "project": "--project", "confidence": "--confidence", "start": "--from", "stop": "--to",
@@ -68,10 +68,11 @@ def _targets(job: Job) -> dict[Path, Path]:
     counts = Counter(names)
     for picture, name in zip(pictures, names, strict=True):
         if counts[name] > 1:
-            raise VideoError(f"Two photographs of {job.source} would become {name}. Rename one of them.")
-        if "%" in name:
-            raise VideoError(f"{picture} has a percent sign in its name, which means a film's frames. Rename it.")
-    sheet.made_folder(job.target)
+            twins = " and ".join(one.name for one, own in zip(pictures, names, strict=True) if own == name)
+            raise VideoError(f"{twins} of {job.source} would both become {name}. Rename one of them.")
+        if NUMBERED.search(name):
+            raise VideoError(f"{picture}: %d in a name means the frames of a film. Rename it.")
+    made_folder(job.target)
     return {picture: job.target / name for picture, name in zip(pictures, names, strict=True)}
 
 

@@ -79,7 +79,7 @@ def colorize(job: Job, report: Report = lambda event, data: None) -> Summary:
         _join(plan)
         shots = tuple(_shot_reports(plan))
         _clean(plan)
-    shown = job.target.with_name(job.target.stem + ".sheet.png") if job.preview else None
+    shown = job.place.with_name(job.place.stem + ".sheet.png") if job.preview else None
     if shown:
         sheet.film_sheet(job.target, shown)
     start, stop = plan.span

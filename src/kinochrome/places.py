@@ -64,6 +64,8 @@ def check_places(job: Job) -> None:
     check_named("target", job.target)
     if not _is_there(job.source):
         raise VideoError(f"{job.source} does not exist. Check the path; it is looked for from {Path.cwd()}.")
+    if job.folder.exists() and not job.folder.is_dir():
+        raise VideoError(f"{job.folder} is a file, and the work wants a folder. Name another with --project.")
     given = [job.source, *([job.shots] if job.shots else [])]
     given += [hint.picture for text in job.references for hint in project.parse_reference(text)]
     given += [hint.picture for text in job.scribbles for hint in project.parse_scribble(text)]
@@ -86,8 +88,7 @@ def check_named(what: str, path: Path) -> None:
 
 
 def _is_there(source: Path) -> bool:
-    pattern = "%" in source.name and source.suffix.lower() in project.PICTURE_SUFFIXES
-    return str(source) == "-" or source.exists() or pattern
+    return str(source) == "-" or source.exists() or place_of(source) != source
 
 
 def _check_place(place: Path, given: list[Path], job: Job) -> None:

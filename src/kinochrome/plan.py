@@ -29,6 +29,7 @@ from .nets.processor import computes_in_bfloat16
 from .project import PictureHint
 from .threads import half_of_pytorch
 from .types import Encoding, FrameTable, Shot, Tunable, VideoInfo
+from .video.pictures import matching
 
 Report = Callable[[str, dict[str, Any]], None]
 """Called with an event's name and what belongs to it; see docs/cli.md for the events."""
@@ -44,7 +45,7 @@ Served = tuple[int, Shot, tuple[Serving, ...]]
 
 def place_of(target: Path) -> Path:
     """What a target means: itself, or the folder that pictures such as `frames/%06d.png` go to."""
-    pictures = "%" in target.name and target.suffix.lower() in project.PICTURE_SUFFIXES
+    pictures = project.NUMBERED.search(target.name) and target.suffix.lower() in project.PICTURE_SUFFIXES
     return target.parent if pictures else target
 
 
@@ -169,7 +170,8 @@ def prepare(job: Job, report: Report) -> Plan:
         raise MethodError(f"--tune {job.tune}: {job.method} has nothing to tune. Use --method kino, or leave it out.")
     given = [hint for text in job.references for hint in project.parse_reference(text)]
     drawn = [hint for text in job.scribbles for hint in project.parse_scribble(text)]
-    digests = _digests(given, drawn, steps[0], source)
+    hint_notes = _check_hints(given, drawn, steps, source)
+    digests = {hint.picture: project.file_digest(hint.picture) for hint in (*given, *drawn)}
 
     folder_project = project.Project(
         str(job.source.absolute()),
@@ -182,7 +184,7 @@ def prepare(job: Job, report: Report) -> Plan:
     )
     project.open_folder(job.folder, folder_project, job.fresh)
     table, finder = _scan(source, job, folder_project.fingerprint, report)
-    notes = [*video.check_streams(info, encoding, table), *_damage_notes(table, source)]
+    notes = [*video.check_streams(info, encoding, table), *_damage_notes(table, source), *hint_notes]
 
     found = shots.read_shots(job.shots, table, source) if job.shots else finder.shots(job.recolor)
     found = clips.without_bad_fades([replace(s, colour=s.colour and not job.recolor) for s in found])
@@ -209,7 +211,17 @@ def prepare(job: Job, report: Report) -> Plan:
         encoding, confidence, steps, tuple(pieces), tuple(names), tuple(notes),
     )  # fmt: skip
     _check_space(plan)
-    return plan
+    return replace(plan, notes=(*plan.notes, *_pictures_left(plan)))
+
+
+def _pictures_left(plan: Plan) -> list[str]:
+    """A note on pictures of the same pattern that stay among those to come; a part of a film may be made anew."""
+    target = plan.encoding.target
+    if plan.encoding.kind != "pictures":
+        return []
+    mine = {target.name % number for number in range(*plan.span)}
+    left = sorted({file.name for file in matching(target)} - mine)
+    return [f"{target.parent} keeps {len(left)} other pictures of that name, such as {left[0]}."] if left else []
 
 
 def _preview_info(info: VideoInfo) -> VideoInfo:
@@ -220,19 +232,26 @@ def _preview_info(info: VideoInfo) -> VideoInfo:
     )
 
 
-def _digests(given: list[PictureHint], drawn: list[PictureHint], first: Step, source: VideoInfo) -> dict[Path, str]:
-    """What each picture holds, in short; an error for one that cannot be read or holds nothing."""
+def _check_hints(
+    given: list[PictureHint], drawn: list[PictureHint], steps: tuple[Step, ...], info: VideoInfo
+) -> list[str]:
+    """An error for a picture that cannot be read, holds nothing or is of no use; a note on one that is grey."""
+    first = steps[0]
     # Scribbles reach a method's pieces as references: see `chain.scribbled`.
     if drawn and not {"scribble", "reference"} <= first.method.uses:
         raise MethodError(
             f"--scribble {drawn[0]}: {first.name} makes nothing of scribbles. Add --method kino, or colour the whole "
             "still and give it as a --reference."
         )
-    for hint in given:
-        video.read_picture(hint.picture)
+    if given and not any("reference" in step.method.uses for step in steps):
+        raise MethodError(
+            f"--reference {given[0]}: {first.name} makes nothing of references. Add --method {DEFAULT}, "
+            "or leave it out."
+        )
     for hint in drawn:
-        hints.strokes(hint.picture, source.upright_size)
-    return {hint.picture: project.file_digest(hint.picture) for hint in (*given, *drawn)}
+        hints.strokes(hint.picture, info.upright_size)
+    grey = [str(hint) for hint in given if clips.is_grey(video.read_picture(hint.picture))]
+    return [f"--reference {hint} is grey, and says that all it shows is grey." for hint in grey]
 
 
 def _painter(job: Job, options: Mapping[str, str], steps: tuple[Step, ...], source: VideoInfo) -> proposals.Painter:

@@ -47,7 +47,7 @@ class Progress:
     ) -> None:
         self.bars.stop()
         if kind is KeyboardInterrupt:
-            self.console.print("stopped. Give the same command again to go on from here.")
+            self.console.print("stopped. Give the same command again to go on from the pieces that are done.")
 
     def report(self, event: str, data: dict[str, Any]) -> None:
         """Takes one event of the pipeline."""
@@ -132,10 +132,11 @@ class Progress:
             table.add_row(str(shot.number), f"{shot.start}-{shot.stop - 1}", explained, weakest, names)
         if summary.shots:
             self.console.print(table)
-        speed = (summary.frames - summary.resumed) / summary.seconds if summary.seconds else 0.0
+        made = summary.frames - summary.resumed
+        speed = f", {made / summary.seconds:.1f} frames/s" if made and summary.seconds else ""
         resumed = f", {summary.resumed} of them from an earlier run" if summary.resumed else ""
         self.console.print(
-            f"{summary.target}: {summary.frames} frames{resumed}, {summary.seconds:.1f} s, {speed:.1f} frames/s",
+            f"{summary.target}: {summary.frames} frames{resumed}, {summary.seconds:.1f} s{speed}",
             highlight=False,
             markup=False,
             soft_wrap=True,

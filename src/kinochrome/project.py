@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from fractions import Fraction
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any, BinaryIO
 
 from .errors import HintError, ProjectError, VideoError
@@ -26,6 +27,8 @@ from .types import Shot
 VERSION = 2
 PICTURE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".dpx", ".exr"})
 """What counts as a picture, by name."""
+NUMBERED = re.compile(r"%(0?\d*)d")
+"""The place of a picture's number in a name that means many, such as `frames/%06d.png`."""
 SPOOLED = "standard-input.kinochrome.mkv"
 """A film that came through a pipe, kept in the project folder while a run lasts."""
 
@@ -207,7 +210,19 @@ def check_free(place: Path, overwrite: bool) -> None:
     """Nothing of anybody's is there yet, or it was said that it may go."""
     empty = place.is_dir() and not any(place.iterdir())
     if place.exists() and not overwrite and not empty:
-        raise VideoError(f"{place} exists already. Name another target, or allow it with --overwrite.")
+        shown = place if place.name else f"The folder {place.absolute()}"
+        raise VideoError(f"{shown} exists already. Name another target, or allow it with --overwrite.")
+
+
+def made_folder(folder: Path, parents: bool = False) -> Path:
+    """The folder, made if it was not there (those above it only if asked), and fit to be written into."""
+    try:
+        folder.mkdir(parents=parents, exist_ok=True)
+        with TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise VideoError(f"{folder} cannot be made or written ({error.strerror}). Name another folder.") from error
+    return folder
 
 
 def write_atomically(path: Path, content: bytes) -> None:
@@ -224,6 +239,8 @@ def bytes_in_words(count: int) -> str:
     """`2.5 GB`, `40 MB`, `3 kB`: never a unit that says 0."""
     if count >= 1e9:
         return f"{count / 1e9:.1f} GB"
+    if 1e6 <= count < 1e7:
+        return f"{count / 1e6:.1f} MB"
     return f"{count / 1e6:.0f} MB" if count >= 1e6 else f"{count / 1e3:.0f} kB"
 
 

@@ -336,7 +336,7 @@ def _written_proposals(painters: Sequence[Painter], film: Film, frames: Iterable
 
     The frame's number comes last in a name: the one that is chosen and copied elsewhere still says where it belongs.
     """
-    inside = sheet.made_folder(sheet.made_folder(folder) / "proposals")
+    inside = project.made_folder(project.made_folder(folder) / "proposals")
     rows: list[list[sheet.Cell]] = []
     done = 0
     for frame in sheet.frames_of(film.info, film.table, frames):

@@ -11,7 +11,7 @@ import numpy as np
 
 from . import color, video
 from .errors import HintError, VideoError
-from .project import check_free
+from .project import check_free, made_folder
 from .types import CHROMA_STEPS, Encoding, Frame, FrameTable, VideoInfo
 
 Cell = tuple[np.ndarray, str]
@@ -50,15 +50,6 @@ def frames_of(info: VideoInfo, table: FrameTable, numbers: Iterable[int]) -> Ite
         if not 0 <= number < len(table):
             raise HintError(f"{info.path.name} has no frame {number}; its frames are 0 to {len(table) - 1}.")
         yield from video.frames(info, table, number, number + 1)
-
-
-def made_folder(folder: Path) -> Path:
-    """The folder, made if it was not there."""
-    try:
-        folder.mkdir(exist_ok=True)
-    except OSError as error:
-        raise VideoError(f"{folder} cannot be made ({error.strerror}). Name another folder.") from error
-    return folder
 
 
 def picture_of(frame: Frame, info: VideoInfo) -> np.ndarray:

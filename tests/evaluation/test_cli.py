@@ -38,6 +38,13 @@ def test_errors_are_one_sentence(tmp_path: Path) -> None:
             app(["evaluate", *map(str, words), *others], standalone_mode=False)
 
 
+def test_a_place_that_cannot_be_written_is_told_before_any_work(tmp_path: Path) -> None:
+    data = write_data(tmp_path / "data", {"bear": 4})
+    (tmp_path / "taken").write_text("a file")
+    done = run("evaluate", "--data", data, "--method", "flow", "--protocol", "first-frame", "--out", tmp_path / "taken")
+    assert done.returncode == 3 and "taken cannot be made or written" in done.stderr.decode()
+
+
 def test_a_data_set_is_checked(tmp_path: Path) -> None:
     done = run("data", "check", tmp_path, "--as", "davis-val")
     assert done.returncode == 1

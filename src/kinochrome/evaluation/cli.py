@@ -187,11 +187,15 @@ def _watched(job: object, console: Console) -> Evaluation:
 
     from .evaluate import evaluate as run
 
-    columns = TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed}/{task.total} frames")
+    columns = TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[text]}")
     with Progress(*columns, TimeRemainingColumn(), console=console, transient=True) as bars:
-        task = bars.add_task("looking", total=None)
+        task = bars.add_task("looking", total=None, text="")
+
+        def tell(clip: str, done: int, total: int) -> None:
+            bars.update(task, description=clip, completed=done, total=total, text=f"{done}/{total} frames")
+
         try:
-            return run(job, lambda clip, done, total: bars.update(task, description=clip, completed=done, total=total))  # type: ignore[arg-type]
+            return run(job, tell)  # type: ignore[arg-type]
         except KeyboardInterrupt:
             console.print("stopped. Give the same command again to go on from here.")
             raise

@@ -16,7 +16,7 @@ from kinochrome import __version__ as own_version
 from kinochrome import chain, metrics, weights
 from kinochrome.errors import MethodError
 from kinochrome.metrics.motion import FLOWS, estimate_by
-from kinochrome.project import digest
+from kinochrome.project import digest, made_folder
 
 from . import footage, published
 from .footage import PictureClip, TrueClip
@@ -94,6 +94,7 @@ def evaluate(job: Job, report: Report = lambda clip, done, total: None) -> Evalu
         footage.check_colour(clip)
         for folder in job.results:
             footage.matching(folder, clip)
+    made_folder(job.out, parents=True)
     scores: dict[str, dict[str, Scored]] = {row.name: {} for row in rows_of(job, rules)}
     work = list(_open_work(job, rules, clips, tasks, names, scores))
     for one, found in _run(work, job.workers, report):
@@ -136,7 +137,7 @@ def checked(job: Job) -> tuple[Protocol, tuple[str, ...], dict[str, str]]:
             raise MethodError(f"--set {key}: none of the methods is called {key.partition('.')[0]!r}.")
     called = [*(row.name for row in rows_of(job, rules))]
     if twice := sorted({name for name in called if called.count(name) > 1}):
-        raise MethodError(f"Two rows of the table would be called {twice[0]!r}. Rename a folder of results.")
+        raise MethodError(f"Two rows of the table would be called {twice[0]!r}. Name one only, or rename a folder.")
     chained = any("," in names for names in job.methods)
     reasons = {name: _why_absent(name, chained, rules) for name in _wanted(job)}
     absent = {name: why for name, why in reasons.items() if why}

@@ -136,10 +136,11 @@ def _video_packets(pieces: list[_Piece], start: int, times: np.ndarray, info: Vi
     """Every segment's packets with the source's times; decoding times are made anew and always rise.
 
     With B-frames a packet is decoded up to `delay` places before its frame is shown, so the time of the frame `delay`
-    places earlier is never later than its own.
+    places earlier is never later than its own. Before the first one time goes at the pace at which it begins, so that
+    a film of constant rate is one in its decoding times, too.
     """
     delay = max(int((np.arange(len(piece.order)) - piece.order).max()) for piece in pieces)
-    lead = int(times[min(delay, len(times) - 1)] - times[0]) + delay
+    step = max(1, int(times[min(delay, len(times) - 1)] - times[0]) // max(1, delay))
     place = 0
     for piece in pieces:
         with av.open(f"file:{piece.path}") as segment:
@@ -148,7 +149,7 @@ def _video_packets(pieces: list[_Piece], start: int, times: np.ndarray, info: Vi
                 shown = piece.first - start + int(rank)
                 packet.stream, packet.time_base = video, info.time_base
                 packet.pts = int(times[shown])
-                packet.dts = int(times[place - delay]) if place >= delay else int(times[0]) - lead + place
+                packet.dts = int(times[place - delay]) if place >= delay else int(times[0]) - (delay - place) * step
                 packet.duration = int(times[shown + 1] - times[shown])
                 place += 1
                 yield packet

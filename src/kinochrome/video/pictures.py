@@ -12,14 +12,13 @@ import cv2
 import numpy as np
 
 from ..errors import VideoError
-from ..project import PICTURE_SUFFIXES, is_picture
+from ..project import NUMBERED, PICTURE_SUFFIXES, is_picture
 from .planes import encoded, layout_of, read_letters
 
 RATE = Fraction(24)
 """Frames a second of pictures when nobody says: cinema's."""
 
 LAST_NUMBER = re.compile(r"(\d+)(?!.*\d)")
-PATTERN = re.compile(r"%(0?\d*)d")
 
 
 def is_pictures(path: Path) -> bool:
@@ -58,8 +57,8 @@ def source_files(path: Path) -> list[Path]:
 def picture_files(path: Path) -> list[Path]:
     """The pictures of a folder or pattern, in the order of the number in their names; gaps are errors."""
     if _is_pattern(path):
-        behind = PATTERN.split(path.name, maxsplit=1)[-1]
-        if PATTERN.search(behind) or LAST_NUMBER.search(Path(behind).stem):
+        behind = NUMBERED.split(path.name, maxsplit=1)[-1]
+        if NUMBERED.search(behind) or LAST_NUMBER.search(Path(behind).stem):
             raise VideoError(f"{path} has a number behind its pattern. Let the pattern be the last number in the name.")
         files = matching(path)
         if not files:
@@ -113,12 +112,12 @@ def _is_many(path: Path) -> bool:
 
 
 def _is_pattern(path: Path) -> bool:
-    return PATTERN.search(path.name) is not None and not path.exists()
+    return NUMBERED.search(path.name) is not None and not path.exists()
 
 
 def matching(path: Path) -> list[Path]:
     """The files that a printf pattern means."""
-    found = PATTERN.search(path.name)
+    found = NUMBERED.search(path.name)
     assert found is not None
     before, after = path.name[: found.start()], path.name[found.end() :]
     width = int(found[1] or 0)

@@ -9,7 +9,6 @@ A source deeper than the encoder loses its lowest bits (`web`, `jpeg`: 8 bit; `h
 from __future__ import annotations
 
 import difflib
-import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -18,7 +17,7 @@ import av
 from av.codec.context import OptionFlags
 
 from ..errors import MethodError, VideoError
-from ..project import PICTURE_SUFFIXES
+from ..project import NUMBERED, PICTURE_SUFFIXES
 from ..types import Encoding, Subsampling, VideoInfo
 from .planes import Layout, layout_of
 
@@ -183,8 +182,6 @@ _PICTURE_FORMATS = {
 }
 """Picture encoder -> depth -> pixel format."""
 
-_NUMBER = re.compile(r"%(0\d+)?d")
-
 
 def encoding_for(
     target: Path | str, info: VideoInfo, preset: str | None = None, options: dict[str, str] | None = None
@@ -274,6 +271,8 @@ def _target_and_kind(
     if str(target) == "-" or suffix == ".y4m":
         return target, "y4m"
     if suffix in CONTAINERS:
+        if target.is_dir():
+            raise VideoError(f"{target} is a folder, whose place a film would take. Name another target.")
         return target, "film"
     if not suffix or target.is_dir():
         chosen = _TABLE.get(preset or "png", _TABLE["png"])
@@ -284,11 +283,11 @@ def _target_and_kind(
             f"Nothing here writes {suffix} ({target}).{_nearest(suffix, list(DEFAULTS))} Known: {', '.join(DEFAULTS)}, "
             "and a folder for pictures."
         )
-    if "%" in target.name:
-        if len(_NUMBER.findall(target.name)) != 1 or target.name.count("%") != 1:
+    if NUMBERED.search(target.name):
+        if len(NUMBERED.findall(target.name)) != 1 or target.name.count("%") != 1:
             raise VideoError(f"{target}: the frame number in a picture's name is written once, as %06d.")
         return target, "pictures"
-    if info.path.suffix.lower() in PICTURE_SUFFIXES and "%" not in info.path.name and not info.path.is_dir():
+    if info.path.suffix.lower() in PICTURE_SUFFIXES and not NUMBERED.search(info.path.name) and not info.path.is_dir():
         return target, "picture"
     numbered = target.with_name(f"{target.stem}_%06d{suffix}")
     raise VideoError(f"{target} is one picture, but {info.path} is a film. Write {numbered}, or name a folder.")
@@ -296,10 +295,10 @@ def _target_and_kind(
 
 def _check_is_not_source(target: Path, info: VideoInfo) -> None:
     """The source is never written; nor is the folder that its pictures lie in."""
-    pictures = "%" in target.name and target.suffix.lower() in WRITTEN_PICTURES
+    pictures = NUMBERED.search(target.name) and target.suffix.lower() in WRITTEN_PICTURES
     folder = info.path if info.path.is_dir() else info.path.parent
     ours, theirs = (target.parent, folder) if pictures else (target, info.path)
-    if pictures and not (info.path.is_dir() or "%" in info.path.name):
+    if pictures and not (info.path.is_dir() or NUMBERED.search(info.path.name)):
         return
     if ours.exists() and theirs.exists() and ours.samefile(theirs):
         raise VideoError(f"{target} would be written over the source {info.path}. Name another target.")

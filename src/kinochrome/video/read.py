@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import VideoError
+from ..project import is_picture
 from ..types import Frame, FrameTable, VideoInfo
 from .background import in_background
 from .decode import Decoder, whole_frames
@@ -142,6 +143,10 @@ def _planes(located: Iterator[tuple[int, Any]], info: VideoInfo) -> Iterator[tup
         try:
             yield index, read_planes(frame, info)
         except ValueError as error:
+            if is_picture(info.path) and info.path.is_file():
+                raise VideoError(
+                    f"{info.path} cannot be coloured: {error}. Save it without transparency, in any paint program."
+                ) from error
             raise VideoError(
                 f"{info.path}: frame {index} cannot be coloured: {error}. Lay it over black first: ffmpeg -i "
                 f'"{info.path}" -vf premultiply=inplace=1,format=gbrp -c:v ffv1 -c:a copy "{info.path.stem}-opaque.mkv"'

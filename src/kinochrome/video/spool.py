@@ -21,12 +21,16 @@ class _Pipe:
 
     def __init__(self, stream: BinaryIO, start: bytes) -> None:
         self.stream, self.start = stream, start
+        self.count = 0
+        """Bytes that were read."""
 
     def read(self, size: int = -1) -> bytes:
         if self.start:
             part, self.start = (self.start, b"") if size < 0 else (self.start[:size], self.start[size:])
-            return part
-        return self.stream.read(size)
+        else:
+            part = self.stream.read(size)
+        self.count += len(part)
+        return part
 
 
 def spool(stream: BinaryIO, target: Path) -> Path:
@@ -60,13 +64,16 @@ def _store(pipe: _Pipe, header: str, part: Path) -> None:
         film = source.streams.video[0]
         stream = _stream_like(film, header, output)
         count = 0
-        for frame in source.decode(film):
-            if frame.is_corrupt:
-                raise VideoError(f"Standard input breaks off within frame {count}. See why its sender stopped.")
-            output.mux(stream.encode(frame))
-            count += 1
+        end = 0
+        for packet in source.demux(film):
+            end = packet.pos + packet.size if packet.pos is not None else end
+            for frame in packet.decode():
+                output.mux(stream.encode(frame))
+                count += 1
         if count == 0:
             raise VideoError("Standard input holds a y4m header and no frame. See why its sender stopped.")
+        if pipe.count > end:
+            raise VideoError(f"Standard input breaks off within frame {count}. See why its sender stopped.")
         output.mux(stream.encode(None))
         width, height, aspect = film.width, film.height, Fraction(film.sample_aspect_ratio or 1)
     if aspect != 1:
