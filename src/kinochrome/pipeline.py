@@ -79,7 +79,8 @@ def colorize(job: Job, report: Report = lambda event, data: None) -> Summary:
         _join(plan)
         shots = tuple(_shot_reports(plan))
         _clean(plan)
-    shown = job.place.with_name(job.place.stem + ".sheet.png") if job.preview else None
+    beside = job.place if job.place.name not in ("", "..") else job.place.absolute()
+    shown = beside.with_name(beside.stem + ".sheet.png") if job.preview else None
     if shown:
         sheet.film_sheet(job.target, shown)
     start, stop = plan.span
