@@ -56,6 +56,8 @@ def load(names: str, options: Mapping[str, str], device: str, info: VideoInfo, h
     wanted = [name.strip() for name in names.split(",")]
     if "" in wanted:
         raise MethodError(f"--method {names}: a name is missing. Write NAME, or NAME,NAME for one behind the other.")
+    if height is not None and height < 16:
+        raise MethodError(f"--height {height} is too small to see anything. Give 16 or more; 240 is usual.")
     texts: dict[str, dict[str, str]] = {name: {} for name in wanted}
     for key, value in options.items():
         name, dot, option = key.partition(".")

@@ -146,8 +146,6 @@ def check_words(job: Job) -> None:
     """The numbers of a job lie where they mean something."""
     if not 0 <= job.saturation <= 4:
         raise MethodError(f"--saturation {job.saturation} is out of range. Give 0 (none) to 4; 1 leaves it as it is.")
-    if job.height is not None and job.height < 16:
-        raise MethodError(f"--height {job.height} is too small to see anything. Give 16 or more; 240 is usual.")
     if not 0 <= job.tune <= 10000:
         raise MethodError(f"--tune {job.tune} is out of range. Give 0 (none) to 10000 steps; 150 is a good start.")
 

@@ -80,7 +80,6 @@ def evaluate(
     """
     from .evaluate import Job
 
-    _check_words(grey, height)
     options, coloured = _pairs(set_ or []), bool(method or ablations)
     job = Job(
         data, out, protocol, tuple(method or []), tuple(results or []), tuple(metric or []), tuple(clip or []),
@@ -160,15 +159,6 @@ def _at_once(workers: int | None, coloured: bool, device: str) -> int:
     if workers is None:
         return 1 if coloured or device != "cpu" else os.cpu_count() or 1
     return workers
-
-
-def _check_words(grey: str, height: int | None) -> None:
-    from .grey import GREYS
-
-    if grey not in GREYS:
-        raise MethodError(f"--grey {grey} is unknown. Choose one of: {', '.join(GREYS)}.")
-    if height is not None and height < 16:
-        raise MethodError(f"--height {height} is too small to see anything. Give 16 or more; 240 is usual.")
 
 
 def _pairs(texts: list[str]) -> dict[str, str]:

@@ -24,11 +24,9 @@ from typing import Any
 
 import cv2
 
-from kinochrome import chain, methods, metrics, weights
+from kinochrome import chain, methods, weights
 from kinochrome.errors import TrainingError
 from kinochrome.evaluation import evaluate, footage, report, table
-from kinochrome.evaluation.protocols import protocol_of
-from kinochrome.evaluation.rows import check_needs
 from kinochrome.evaluation.score import place
 from kinochrome.evaluation.table import Evaluation, title
 from kinochrome.project import write_atomically
@@ -174,10 +172,7 @@ def _check(study: Study, variants: list[Variant]) -> None:
         raise TrainingError(f"{study.recipe}: {method} has no option `weights` to measure what was trained by.")
     if f"{method}.weights" in job.options:
         raise TrainingError(f"--set {method}.weights: every variant is measured with its own weights. Leave it out.")
-    rules = protocol_of(job.protocol, job.include_exemplar)
-    check_needs(method, rules)
-    for name in job.metrics:
-        metrics.load(name)
+    rules = evaluate.checked(replace(job, methods=(method,)))[0]
     footage.find(job.data, job.clips, rules.stills)
     for source in study.data:
         inside, outside = job.data.resolve(), source.resolve()
