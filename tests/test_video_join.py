@@ -24,7 +24,7 @@ from kinochrome.video.planes import read_letters
 from kinochrome.video.presets import encoding_for
 from kinochrome.video.probe import probe
 from kinochrome.video.sound import write_sound
-from kinochrome.video.trial import check_streams
+from kinochrome.video.trial import check_streams, check_times
 from kinochrome.video.write import Writer, write_picture
 
 from . import film
@@ -114,7 +114,8 @@ def written(
     info = probe(path)
     table = scanned(info)
     encoding = encoding_for(folder / name, info, preset, options)
-    check_streams(info, encoding, table)
+    check_streams(info, encoding)
+    check_times(info, encoding, table)
     frames = coloured(encoding, info, len(table))
     start, stop = span or (0, len(table))
     segments = []
@@ -395,12 +396,12 @@ def test_variable_rate_is_refused_for_mxf_and_noted_for_raw_video(tmp_path: Path
     film.make_film(path, film.grey_planes(4, (128, 256)), pts=[0, 40, 200, 240], time_base=Fraction(1, 1000))
     info = replace(probe(path), rate=Fraction(25))
     with pytest.raises(VideoError, match=r"fixed rate.*\.mkv or \.mov"):
-        check_streams(info, encoding_for(tmp_path / "a.mxf", info), scanned(info))
-    (note,) = check_streams(info, encoding_for(tmp_path / "a.y4m", info), scanned(info))
+        check_times(info, encoding_for(tmp_path / "a.mxf", info), scanned(info))
+    (note,) = check_times(info, encoding_for(tmp_path / "a.y4m", info), scanned(info))
     assert "25 a second" in note
     counting = encoding_for(tmp_path / "a.mp4", info, options={"codec": "mpeg2video"})
     with pytest.raises(VideoError, match=r"fixed rate.*mpeg2video cannot write"):
-        check_streams(info, counting, scanned(info))
+        check_times(info, counting, scanned(info))
 
 
 def test_mxf_film(tmp_path: Path) -> None:

@@ -159,7 +159,7 @@ def prepare(job: Job, report: Report) -> Plan:
         )
     info = _preview_info(source) if job.preview else source
     encoding = video.encoding_for(job.target, info, job.preset, dict(job.encoder))
-    video.check_streams(info, encoding)
+    stream_notes = video.check_streams(info, encoding)
     confidence = video.encoding_for(job.confidence, info) if job.confidence else None
     own, painters = proposals.options_for(job.auto_reference, job.method, job.options)
     steps = chain.load(job.method, own, job.device, info, job.height)
@@ -182,7 +182,7 @@ def prepare(job: Job, report: Report) -> Plan:
     )
     project.open_folder(job.folder, folder_project, job.fresh)
     table, finder = _scan(source, job, folder_project.fingerprint, report)
-    notes = [*video.check_streams(info, encoding, table), *_damage_notes(table, source), *hint_notes]
+    notes = [*stream_notes, *video.check_times(info, encoding, table), *_damage_notes(table, source), *hint_notes]
 
     found = shots.read_shots(job.shots, table, source) if job.shots else finder.shots(job.recolor)
     found = clips.without_bad_fades([replace(s, colour=s.colour and not job.recolor) for s in found])

@@ -9,7 +9,7 @@ from .probe import declared_end, probe
 from .read import frames, scan
 from .sound import write_sound
 from .spool import spool
-from .trial import check_streams
+from .trial import check_streams, check_times
 from .write import Writer, write_picture
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "WRITTEN_PICTURES",
     "Writer",
     "check_streams",
+    "check_times",
     "declared_end",
     "encoding_for",
     "frames",

@@ -15,7 +15,7 @@ from .presets import CONTAINERS, DEFAULTS, encoding_for
 from .write import FIXED_RATE, FrameMaker, last_packets, open_picture_encoder, open_stream
 
 
-def check_streams(info: VideoInfo, encoding: Encoding, table: FrameTable | None = None) -> list[str]:
+def check_streams(info: VideoInfo, encoding: Encoding) -> list[str]:
     """What will not be as in the source although it was asked for, in words; an error if the target cannot be written.
 
     Everything is tried out in memory: the encoder opened with its options, and every stream of the source put into the
@@ -24,7 +24,7 @@ def check_streams(info: VideoInfo, encoding: Encoding, table: FrameTable | None 
     with _companions(info) as companions:
         if encoding.kind != "film":
             _try_encoder(info, encoding)
-            return _left_out(encoding, companions) + _untimed(info, encoding, table)
+            return _left_out(encoding, companions)
         trial = _Trial(info, encoding, companions)
         if trouble := trial.trouble(companions.streams):
             raise VideoError(_advice(info, encoding, trouble))
@@ -33,7 +33,7 @@ def check_streams(info: VideoInfo, encoding: Encoding, table: FrameTable | None 
                 f"{encoding.target}: WebM cannot be written with pixels that are not square ({info.sample_aspect}). "
                 "A target ending in .mkv (--preset av1) or .mp4 can."
             )
-        return _untimed(info, encoding, table) + _colour_notes(info, encoding)
+        return _colour_notes(info, encoding)
 
 
 def _try_encoder(info: VideoInfo, encoding: Encoding) -> None:
@@ -168,10 +168,13 @@ def _left_out(encoding: Encoding, companions: Companions) -> list[str]:
     return [f"{encoding.target}: {kind} cannot hold {item}; it is left out." for item in what]
 
 
-def _untimed(info: VideoInfo, encoding: Encoding, table: FrameTable | None) -> list[str]:
-    """MXF, raw video and some encoders have a fixed rate; pictures are not asked to keep time."""
+def check_times(info: VideoInfo, encoding: Encoding, table: FrameTable) -> list[str]:
+    """Whether the target can hold the frames' times: an error, or what will be lost, in words.
+
+    MXF, raw video and some encoders have a fixed rate; pictures are not asked to keep time.
+    """
     counted = encoding.format in ("mxf", "yuv4mpegpipe") or encoding.codec in FIXED_RATE
-    if not counted or table is None or len(table) < 2:
+    if not counted or len(table) < 2:
         return []
     times = table.pts.astype(np.float64) * float(info.time_base * info.rate)
     if np.abs(times - times[0] - np.arange(len(times))).max() < 0.75:
