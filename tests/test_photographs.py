@@ -179,6 +179,8 @@ def test_what_cannot_be_meant_is_named(folder: Path, tmp_path: Path) -> None:
     (folder / "wool_%d.png").unlink()
     with pytest.raises(VideoError, match="cannot be made"):
         coloured(folder, tmp_path / "no" / "coloured", photographs=True)
+    with pytest.raises(VideoError, match=r"^Preset web is not written into"):
+        coloured(folder, target, photographs=True, preset="web")
     assert not target.exists()
 
 

@@ -72,8 +72,21 @@ def _targets(job: Job) -> dict[Path, Path]:
             raise VideoError(f"{twins} of {job.source} would both become {name}. Rename one of them.")
         if NUMBERED.search(name):
             raise VideoError(f"{picture}: %d in a name means the frames of a film. Rename it.")
+    targets = {picture: job.target / name for picture, name in zip(pictures, names, strict=True)}
+    _check_preset(job, targets)
     made_folder(job.target)
-    return {picture: job.target / name for picture, name in zip(pictures, names, strict=True)}
+    return targets
+
+
+def _check_preset(job: Job, targets: dict[Path, Path]) -> None:
+    """What suits no photograph (a film's preset, say) is told once, before the first is coloured."""
+    for picture, target in targets.items():
+        try:
+            info = video.probe(picture)
+        except VideoError:  # a damaged one is told in its turn
+            continue
+        video.encoding_for(target, info, job.preset, dict(job.encoder))
+        return
 
 
 def _check_words(job: Job) -> None:
