@@ -158,7 +158,7 @@ def test_the_class_says_what_it_is(name):
 @pytest.mark.parametrize("name", METHODS)
 def test_options_are_frozen_and_each_is_explained(name):
     options = methods.load(name).Options
-    assert dataclasses.is_dataclass(options) and options.__dataclass_params__.frozen
+    assert dataclasses.is_dataclass(options) and options.__dataclass_params__.frozen  # type: ignore[attr-defined]
     body = next(
         node.body
         for node in ast.walk(ast.parse(inspect.getsource(inspect.getmodule(options))))

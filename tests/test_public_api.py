@@ -61,6 +61,6 @@ def test_errors_are_one_family() -> None:
 
     kinds = [kind for kind in vars(errors).values() if isinstance(kind, type) and kind is not errors.KinochromeError]
     assert len(kinds) >= 5
-    codes = [kind.exit_code for kind in kinds]
+    codes = [kind.exit_code for kind in kinds]  # type: ignore[attr-defined]
     assert all(issubclass(kind, kinochrome.KinochromeError) for kind in kinds)
     assert len(set(codes)) == len(codes) and min(codes) > 2, "each has an exit code of its own"

@@ -116,8 +116,8 @@ def test_a_clips_figure_and_the_pooled_ones(means: dict[str, Means]) -> None:
         assert figures["fid_all_tv"] is None and figures["fid_all_tf"] is None
     for name, variant in (("fid_all_tv", "torchvision"), ("fid_all_tf", "tensorflow")):
         kind = load(name)
-        assert kind.pooled
-        figure = kind.pool([score.metrics[name].gathered() for score in scores])
+        assert kind.pooled  # type: ignore[attr-defined]
+        figure = kind.pool([score.metrics[name].gathered() for score in scores])  # type: ignore[attr-defined]
         true, seen = (pooled_features(variant, [*clips[0], *clips[1]]) for clips in (films, results))
         assert figure == pytest.approx(fid.frechet_distance(true, seen), rel=1e-3)
 
@@ -132,7 +132,7 @@ def test_clips_too_short_to_have_a_covariance(means: dict[str, Means]) -> None:
     film = panned(1)
     assert scored(film, film).finish()["fid_clip_tv"] is None
     unused = load("fid_clip_tv")()
-    assert unused.finish() is None and unused.gathered().shape == (0, 2, 2048)
+    assert unused.finish() is None and unused.gathered().shape == (0, 2, 2048)  # type: ignore[attr-defined]
 
 
 def test_what_the_networks_are_given() -> None:

@@ -214,7 +214,7 @@ def random(*shape: int) -> Tensor:
 def batch_of(task: loop.Task, told: str) -> dict[str, Any]:
     """The first batch that is told this."""
     examples = task.examples(0, 1)
-    return examples[next(step for step in itertools.count() if examples.task_of(step) == told)]
+    return examples[next(step for step in itertools.count() if examples.task_of(step) == told)]  # type: ignore[attr-defined]
 
 
 def weighed(task: Any, batch: dict[str, Any]) -> dict[str, float]:
