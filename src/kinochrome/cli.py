@@ -76,6 +76,7 @@ A_SCRIBBLE = (
     "A still with strokes of colour on it, PICTURE@FRAME or PICTURE@HH:MM:SS, or a folder of such; for the method kino."
 )
 PHOTOGRAPHS = "SOURCE is a folder of them: each by itself, into the folder TARGET."
+A_PROJECT = "Keep the work here. \\[TARGET.kinochrome, then removed]"
 A_RATE = "Frames a second of a source that does not say it: pictures, raw streams. \\[24 for pictures]"
 A_PRESET = "web, archive, h265, av1, prores, dnxhr, … \\[by the target's suffix]"
 
@@ -91,9 +92,7 @@ def colorize(
     scribble: Annotated[list[str] | None, typer.Option(help=A_SCRIBBLE)] = None,
     auto_reference: Annotated[str | None, typer.Option(metavar="METHOD", help=AN_AUTO_REFERENCE)] = None,
     shots: Annotated[Path | None, typer.Option(help="CSV or EDL of `kinochrome shots`, edited by hand.")] = None,
-    project: Annotated[
-        Path | None, typer.Option(help="Keep the work here. \\[TARGET.kinochrome, then removed]")
-    ] = None,
+    project: Annotated[Path | None, typer.Option(help=A_PROJECT)] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Forget what an earlier run has done.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing target.")] = False,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",

@@ -79,8 +79,8 @@ def _info(first: np.ndarray) -> VideoInfo:
 
 
 def _numbered(first: np.ndarray, rest: Iterator[np.ndarray], info: VideoInfo) -> Iterator[Frame]:
+    shapes = (info.height, info.width), (info.height, info.width, 3)
     for index, array in enumerate(joined([first], rest)):
-        shapes = (info.height, info.width), (info.height, info.width, 3)
         if array.shape not in shapes or 8 * array.dtype.itemsize != info.depth:
             raise VideoError(
                 f"frame {index} is {array.shape} of {array.dtype}; the first was {info.height} x {info.width}, "

@@ -69,13 +69,13 @@ def check_places(job: Job) -> None:
     given = [job.source, *([job.shots] if job.shots else [])]
     given += [hint.picture for text in job.references for hint in project.parse_reference(text)]
     given += [hint.picture for text in job.scribbles for hint in project.parse_scribble(text)]
-    places = [place_of(target) for target in (job.target, job.confidence) if target]
-    for target in (job.target, job.confidence):
-        if target and str(target) != "-":
+    targets = [target for target in (job.target, job.confidence) if target]
+    for target in targets:
+        if str(target) != "-":
             _check_place(place_of(target), given, job)
             _check_pictures(target, given)
-    if len(places) > 1 and places[0].absolute() == places[1].absolute():
-        raise VideoError(f"--confidence and the target are both {places[0]}. Give --confidence its own name or folder.")
+    if len({place_of(target).absolute() for target in targets}) < len(targets):
+        raise VideoError(f"--confidence and the target are both {job.place}. Give --confidence its own name or folder.")
 
 
 def check_named(what: str, path: Path) -> None:

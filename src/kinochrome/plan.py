@@ -198,6 +198,7 @@ def prepare(job: Job, report: Report) -> Plan:
 
     cut = [shot for _, shot, _ in kept]
     pieces = clips.split(cut, min(step.method.longest for step in steps))
+    notes += _pictures_left(encoding, pieces[0].start, pieces[-1].stop)
     film_key = project.digest(
         folder_project.fingerprint, asdict(info), len(table), _encoding_key(encoding), _encoding_key(confidence),
         [_step_key(step) for step in steps], job.saturation, job.tune,
@@ -209,15 +210,15 @@ def prepare(job: Job, report: Report) -> Plan:
         encoding, confidence, steps, tuple(pieces), tuple(names), tuple(notes),
     )  # fmt: skip
     _check_space(plan)
-    return replace(plan, notes=(*plan.notes, *_pictures_left(plan)))
+    return plan
 
 
-def _pictures_left(plan: Plan) -> list[str]:
+def _pictures_left(encoding: Encoding, start: int, stop: int) -> list[str]:
     """A note on pictures of the same pattern that stay among those to come; a part of a film may be made anew."""
-    target = plan.encoding.target
-    if plan.encoding.kind != "pictures":
+    target = encoding.target
+    if encoding.kind != "pictures":
         return []
-    mine = {target.name % number for number in range(*plan.span)}
+    mine = {target.name % number for number in range(start, stop)}
     left = sorted({file.name for file in matching(target)} - mine)
     return [f"{target.parent} keeps {len(left)} other pictures of that name, such as {left[0]}."] if left else []
 

@@ -192,9 +192,10 @@ def _open_work(
     scores: dict[str, dict[str, Scored]],
 ) -> Iterator[Work]:
     """Clips with rows that are not scored yet; what is scored goes into `scores`."""
+    rows = rows_of(job, rules)
     for clip in clips:
         missing, keys = [], []
-        for row in rows_of(job, rules):
+        for row in rows:
             key = key_of(job, row, clip, tasks[clip.name], names)
             if found := kept(place(job.out, row.name, clip.name), key):
                 scores[row.name][clip.name] = found
@@ -217,7 +218,7 @@ def key_of(job: Job, row: Row, clip: TrueClip, tasks: Sequence[Task], names: Seq
         "device": job.device,
     }
     if isinstance(row, MethodRow):
-        words |= {"options": weights.by_content(row.options), "height": row.height}
+        words |= {"options": row.meant, "height": row.height}
     if isinstance(row, ResultsRow):
         words["results"] = footage.matching(row.folder, clip).fingerprint
     if not isinstance(row, TruthRow | ResultsRow):

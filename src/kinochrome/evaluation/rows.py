@@ -6,12 +6,12 @@ import functools
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol, cast
+from typing import Any, Protocol, cast
 
 import numpy as np
 import torch
 
-from kinochrome import chain, methods
+from kinochrome import chain, methods, weights
 from kinochrome.errors import MethodError
 from kinochrome.metrics.picture import Picture
 from kinochrome.types import Painted, Reference, Shot
@@ -118,6 +118,11 @@ class MethodRow:
     grey: Grey
     height: int | None
     device: str
+
+    @functools.cached_property
+    def meant(self) -> dict[str, Any]:
+        """The options, weights by what they hold; read once for all clips."""
+        return weights.by_content(self.options)
 
     def paints(self, clip: TrueClip, task: Task) -> Iterator[Paint]:
         return self._paints(clip, task, self._steps(clip, task))
