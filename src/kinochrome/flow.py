@@ -7,12 +7,35 @@ Images are numpy float32, (h, w) or (h, w, channels).
 from __future__ import annotations
 
 import functools
+from typing import TYPE_CHECKING, Literal, Protocol
 
 import cv2
 import numpy as np
 
+if TYPE_CHECKING:
+    from .nets.raft import Raft
+
 MINIMUM = 32
 """Smaller images are padded to this many pixels a side before motion is searched."""
+
+
+FlowName = Literal["dis", "raft_small", "raft_large"]
+"""Ways to find motion: `Motion`, or RAFT's networks with their public weights, which take a hundred times as long."""
+
+
+class Search(Protocol):
+    """What finds motion."""
+
+    def between(self, first: np.ndarray, second: np.ndarray, start: np.ndarray | None = None) -> np.ndarray:
+        """The flow from `first` to `second` (uint8, see `visible`); `start` is a flow to search near as well."""
+        ...
+
+
+def search_by(name: FlowName, finest: int = 0, device: str = "cpu") -> Search:
+    """What finds motion, by its name; a network works on `device`, and its weights must be there."""
+    if name == "dis":
+        return Motion(finest)
+    return Comparison(name, device)
 
 
 class Motion:
@@ -31,7 +54,7 @@ class Motion:
             search.setVariationalRefinementIterations(0)
 
     def between(self, first: np.ndarray, second: np.ndarray, start: np.ndarray | None = None) -> np.ndarray:
-        """The flow from `first` to `second` (uint8, see `visible`); `start` is a flow to search near as well."""
+        """See `Search`."""
         height, width = first.shape
         down, right = max(0, MINIMUM - height), max(0, MINIMUM - width)
         if down or right:
@@ -44,7 +67,34 @@ class Motion:
         return np.ascontiguousarray(found[:height, :width])
 
 
-def followed(search: Motion, here: np.ndarray, source: np.ndarray, way: np.ndarray, anew: bool) -> np.ndarray:
+class Comparison:
+    """Estimates flows by RAFT, which is shown lightness as grey pictures."""
+
+    def __init__(self, name: str, device: str) -> None:
+        self._raft, self._device = published(name, device), device
+
+    def between(self, first: np.ndarray, second: np.ndarray, start: np.ndarray | None = None) -> np.ndarray:
+        """See `Search`."""
+        import torch
+
+        shown = (torch.from_numpy(one).to(self._device).float() / 255 for one in (first, second))
+        here, there = (one.expand(1, 3, -1, -1) for one in shown)
+        begin = None if start is None else torch.from_numpy(start).to(self._device).permute(2, 0, 1)[None]
+        with torch.inference_mode():
+            found = self._raft.flow(here, there, start=begin)[0]
+        return np.ascontiguousarray(found.permute(1, 2, 0).cpu().numpy())
+
+
+@functools.lru_cache(maxsize=1)
+def published(name: str, device: str) -> Raft:
+    """RAFT with its public weights, by their name; an error where they are missing."""
+    from . import weights
+    from .nets.raft import Raft
+
+    return weights.load(lambda: Raft("small" if name == "raft_small" else "large"), name, device)
+
+
+def followed(search: Search, here: np.ndarray, source: np.ndarray, way: np.ndarray, anew: bool) -> np.ndarray:
     """The flow from `here` to `source` (lightness), searched near `way`; `anew`: from rest, too, the better a pixel."""
     pictures = visible(here), visible(source)
     motion = search.between(*pictures, way)

@@ -103,8 +103,8 @@ class Film:
 class Ways:
     """Motion between frames as networks hold them, (1, 1, h, w) each."""
 
-    def __init__(self, finest: int, device: str) -> None:
-        self.search, self.device = flow.Motion(finest), device
+    def __init__(self, finest: int, device: str, name: flow.FlowName = "dis") -> None:
+        self.search, self.device = flow.search_by(name, finest, device), device
 
     def between(self, first: Tensor, second: Tensor) -> np.ndarray:
         """The flow from the first to the second."""

@@ -18,6 +18,7 @@ from kinochrome.nets.matching import Places, Said
 from kinochrome.types import Clip
 from tests.methods.test_flow import reference, scene
 from tests.methods.test_kino import drain
+from tests.metrics.judges import no_weights, raft  # noqa: F401
 
 TINY = Shape(levels=(8, 8, 8, 8), match=8, gate=8, drawing=(8, 8), classes=3)
 PAPER = Shape(
@@ -276,3 +277,23 @@ def test_weights_of_an_ablation_are_built_as_they_were_trained(tmp_path: Path):
     assert made.network.shape == shape
     lightness, ab = scene(frames=3)
     assert len(drain(made, Clip(0, 0, lightness, (reference(lightness[0], ab[0], 0),)))[0]) == 3
+
+
+# --- Another search of motion ---
+
+
+def test_motion_may_be_found_by_a_network(method, raft) -> None:  # noqa: F811
+    lightness, ab = scene(frames=3)
+    clip = Clip(0, 0, lightness, (reference(lightness[0], ab[0], 0),))
+    options = methods.parse_options("bistnet", {"flow": "raft_small"})
+    by_network, _ = drain(methods.load("bistnet")(options, "cpu"), clip)
+    by_search, _ = drain(method, clip)
+    assert torch.equal(by_network[0].ab, by_search[0].ab), "the reference"
+    assert all(
+        (ours.ab - theirs.ab).abs().max() > 1 for ours, theirs in zip(by_network[1:], by_search[1:], strict=True)
+    )
+
+
+def test_motion_by_a_network_needs_its_weights(no_weights) -> None:  # noqa: F811
+    with pytest.raises(WeightsError, match="`kinochrome weights get raft_large`"):
+        methods.load("bistnet")(methods.parse_options("bistnet", {"flow": "raft_large"}), "cpu")

@@ -17,10 +17,12 @@ from kinochrome import weights
 from kinochrome.errors import MethodError, WeightsError
 from kinochrome.methods.vcgan import Vcgan, VcganOptions, network
 from kinochrome.methods.vcgan.network import COLOUR, Bottleneck, Network, NonLocal, Shape, still, tasted
+from kinochrome.nets.raft import Raft
 from kinochrome.training.losses import annealed_mean, gamut_bins
 from kinochrome.types import Clip, Method
 from tests.methods.test_flow import assert_same, in_pieces, scene
 from tests.methods.test_kino import drain
+from tests.metrics.judges import no_weights, raft  # noqa: F401
 
 TINY = Shape(drawing=(4, 8, 8, 8, 16), stem=4, stages=(2, 2, 4), blocks=(1, 1, 2), features=8)
 PAPER = Shape(
@@ -528,3 +530,11 @@ def test_weights_that_draw_colours_have_no_taste(tmp_path: Path):
     drawn = write(tmp_path / "drawn.safetensors", network_of(head="regression"))
     with pytest.raises(MethodError, match=r"vcgan\.seed"):
         method_of(drawn, seed=3)
+
+
+def test_motion_may_be_found_by_a_network(file: Path, raft: Raft) -> None:  # noqa: F811
+    lightness, _ = scene(frames=3)
+    by_network, _ = drain(method_of(file, flow="raft_small"), Clip(0, 0, lightness))
+    by_search, _ = drain(method_of(file), Clip(0, 0, lightness))
+    assert torch.equal(by_network[0].ab, by_search[0].ab), "nothing was said before"
+    assert not torch.equal(by_network[2].ab, by_search[2].ab)

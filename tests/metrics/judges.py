@@ -10,12 +10,13 @@ import pytest
 import torch
 
 from kinochrome import weights
-from kinochrome.metrics import fid, lpips, motion, top
+from kinochrome.flow import published
+from kinochrome.metrics import fid, lpips, top
 from kinochrome.nets.raft import Raft
 from kinochrome.nets.squeezenet import SqueezeNet
 from tests.nets.test_public_names import filled
 
-REMEMBERED = (lpips.judge, lpips._look_at_truth, top.classifier, top.ranked, fid.network, fid.features, motion.network)
+REMEMBERED = (lpips.judge, lpips._look_at_truth, top.classifier, top.ranked, fid.network, fid.features, published)
 """What keeps networks and answers from one clip to the next."""
 
 

@@ -10,7 +10,9 @@ import torch
 
 from kinochrome import weights
 from kinochrome.errors import WeightsError
+from kinochrome.flow import search_by
 from kinochrome.nets.raft import Raft, correlations, look_up, pixel_places, upsampled
+from tests.metrics.judges import no_weights, raft  # noqa: F401
 from tests.nets.test_public_names import filled, on_paper, picture
 
 
@@ -83,6 +85,31 @@ def test_any_size_gives_a_flow_of_that_size(small: Raft, size: tuple[int, int]) 
     flow = small.flow(first, second, iterations=1)
     assert flow.shape == (1, 2, *size) and flow.isfinite().all()
     assert torch.equal(flow, small.flow(first, second, iterations=1)), "the same twice"
+
+
+def test_a_flow_to_begin_from_is_where_it_begins(small: Raft) -> None:
+    shown = torch.cat([picture(130, 150), picture(130, 150).flip(-1)])
+    start = torch.tensor([12.0, -7.0]).view(1, 2, 1, 1).expand(1, 2, 130, 150)
+    with torch.inference_mode():
+        unmoved = small.flow(shown[:1], shown[1:], iterations=0, start=start)
+        from_rest = small.flow(shown[:1], shown[1:], iterations=2)
+        from_nothing = small.flow(shown[:1], shown[1:], iterations=2, start=0 * start)
+        from_there = small.flow(shown[:1], shown[1:], iterations=2, start=start)
+    torch.testing.assert_close(unmoved, start)
+    assert torch.equal(from_rest, from_nothing)
+    assert float((from_there - from_rest).abs().mean()) > 1
+
+
+def test_lightness_is_shown_as_grey_pictures(raft: Raft) -> None:  # noqa: F811
+    first, second = (np.uint8(255 * picture(40, 56)[0, channel].numpy()) for channel in (0, 1))
+    start = np.full((40, 56, 2), 3, np.float32)
+    search = search_by("raft_small")
+    here, there = (torch.from_numpy(one).float().expand(1, 3, -1, -1) / 255 for one in (first, second))
+    with torch.inference_mode():
+        for given, begin in ((None, None), (start, torch.full((1, 2, 40, 56), 3.0))):
+            expected = raft.flow(here, there, start=begin)[0].permute(1, 2, 0).numpy()
+            found = search.between(first, second, given)
+            assert found.dtype == np.float32 and found == pytest.approx(expected, abs=1e-4)
 
 
 def test_multiples_of_eight_are_not_padded(small: Raft) -> None:

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from kinochrome import weights
+from kinochrome.flow import published
 from kinochrome.training.data import Footage
 
 from . import tiny
@@ -43,7 +44,7 @@ def made() -> dict[str, nn.Module]:
 
 
 @pytest.fixture
-def public(made: dict[str, nn.Module], monkeypatch: pytest.MonkeyPatch) -> dict[str, nn.Module]:
+def public(made: dict[str, nn.Module], monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, nn.Module]]:
     """Public networks of their true sizes have random weights: nothing is downloaded here."""
 
     def load(make: Callable[[], nn.Module], name: str, device: str) -> nn.Module:
@@ -60,4 +61,6 @@ def public(made: dict[str, nn.Module], monkeypatch: pytest.MonkeyPatch) -> dict[
 
     monkeypatch.setattr(weights, "load", load)
     monkeypatch.setattr(weights, "find", lambda name: Path(name))
-    return made
+    published.cache_clear()
+    yield made
+    published.cache_clear()

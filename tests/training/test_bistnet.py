@@ -137,7 +137,7 @@ def kept(footage: Footage) -> Task:
 
 
 def test_public_weights_that_are_missing_are_told_before_anything_else(footage: Footage) -> None:
-    with pytest.raises(WeightsError, match=r"`kinochrome weights get (vgg19|hed|deeplabv3_resnet50)`"):
+    with pytest.raises(WeightsError, match=r"`kinochrome weights get (vgg19|hed|deeplabv3_resnet50|raft_large)`"):
         task_of(footage, PAPER)
 
 
@@ -162,7 +162,7 @@ def test_steps_of_the_papers_sizes_lower_the_loss_of_a_batch(paper: Task, public
     assert totals[-1] < 0.97 * totals[0]
     gradients = {name: one.grad for name, one in paper.network.named_parameters()}
     assert all(one is not None and bool(one.isfinite().all()) for one in gradients.values())
-    assert {*public} == {"vgg19", "hed", "deeplabv3_resnet50"}
+    assert {*public} == {"vgg19", "hed", "deeplabv3_resnet50", "raft_large"}
     assert not any(one.requires_grad for network in public.values() for one in network.parameters())
 
 

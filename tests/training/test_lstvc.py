@@ -107,11 +107,11 @@ def test_steps_of_the_papers_sizes_lower_the_loss_of_a_batch(footage: Footage, p
     paid = task.contest(batch)["total"]
     paid.backward()
     assert bool(paid.isfinite()) and any(float(one.grad.abs().max()) > 0 for one in task.critic.parameters())
-    assert {*public} == {"resnet101", "vgg19"}
+    assert {*public} == {"resnet101", "vgg19", "raft_large"}
 
 
 def test_public_weights_that_are_missing_are_told_before_anything_else(footage: Footage) -> None:
-    with pytest.raises(WeightsError, match=r"`kinochrome weights get (vgg19|resnet101)`"):
+    with pytest.raises(WeightsError, match=r"`kinochrome weights get (vgg19|resnet101|raft_large)`"):
         task_of(footage, PAPER)
 
 

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Sequence
 from functools import cached_property
-from typing import Literal
 
 import cv2
 import numpy as np
 import torch
 
-from kinochrome import weights
 from kinochrome.errors import MethodError
+from kinochrome.flow import published
 from kinochrome.nets.raft import Raft
 
 from .picture import Picture
@@ -39,7 +37,7 @@ def estimate_by(name: str, device: str = "cpu") -> Estimate:
     """How to estimate motion, by its name in FLOWS; networks work on `device`, and their weights must be there."""
     if name not in FLOWS:
         raise MethodError(f"There is no flow {name!r} to measure motion with. Choose one of: {', '.join(FLOWS)}.")
-    return _search(FINEST[name]) if name in FINEST else _comparison(network(name, device), device)
+    return _search(FINEST[name]) if name in FINEST else _comparison(published(name, device), device)
 
 
 def _search(finest: int) -> Estimate:
@@ -69,13 +67,6 @@ def _comparison(raft: Raft, device: str) -> Estimate:
         return np.ascontiguousarray(found.permute(1, 2, 0).cpu().numpy())
 
     return estimate
-
-
-@functools.lru_cache(maxsize=1)
-def network(name: str, device: str) -> Raft:
-    """RAFT with its public weights; an error where they are missing."""
-    size: Literal["small", "large"] = "small" if name == "raft_small" else "large"
-    return weights.load(lambda: Raft(size), name, device)
 
 
 class Motion:

@@ -57,30 +57,35 @@ class Raft(nn.Module):
         self.update_block = UpdateBlock(sizes)
         self.mask_predictor = None if sizes.bottleneck else MaskPredictor(sizes.hidden)
 
-    def flow(self, first: torch.Tensor, second: torch.Tensor, iterations: int = 12) -> torch.Tensor:
+    def flow(
+        self, first: torch.Tensor, second: torch.Tensor, iterations: int = 12, start: torch.Tensor | None = None
+    ) -> torch.Tensor:
         """Where in `second` the pixels of `first` lie: (n, 2, h, w), in pixels (x, y) from where they are.
 
-        Pictures are (n, 3, h, w) in R'G'B' 0..1, of any size.
+        Pictures are (n, 3, h, w) in R'G'B' 0..1, of any size; `start` is a flow to begin from, else from rest.
         """
         height, width = first.shape[-2:]
         tall, wide = (max(SMALLEST, -(-side // 8) * 8) for side in (height, width))
         top, left = (tall - height) // 2, (wide - width) // 2
         border = (left, wide - width - left, top, tall - height - top)
         padded = [functional.pad(rgb * 2 - 1, border, mode="replicate") for rgb in (first, second)]
-        return self(*padded, iterations)[..., top : top + height, left : left + width]
+        start = None if start is None else functional.pad(start, border, mode="replicate")
+        return self(*padded, iterations, start)[..., top : top + height, left : left + width]
 
-    def forward(self, first: torch.Tensor, second: torch.Tensor, iterations: int) -> torch.Tensor:
+    def forward(
+        self, first: torch.Tensor, second: torch.Tensor, iterations: int, start: torch.Tensor | None = None
+    ) -> torch.Tensor:
         """The same of pictures -1..1 whose sides are multiples of 8."""
         features = self.feature_encoder(torch.cat([first, second]))
         pyramid = correlations(*features.chunk(2))
         hidden, context = self.context_encoder(first).tensor_split([self.hidden], dim=1)
         hidden, context = hidden.tanh(), context.relu()
-        start = pixel_places(features.shape[-2], features.shape[-1], first.device)
-        flow = torch.zeros_like(features[: len(first), :2])
+        places = pixel_places(features.shape[-2], features.shape[-1], first.device)
+        flow = torch.zeros_like(features[: len(first), :2]) if start is None else functional.avg_pool2d(start, 8) / 8
         for _ in range(iterations):
             # As in the paper, no gradient flows back through where an iteration began to look.
             flow = flow.detach()
-            seen = look_up(pyramid, start + flow, self.radius)
+            seen = look_up(pyramid, places + flow, self.radius)
             hidden, step = self.update_block(hidden, context, seen, flow)
             flow = flow + step
         if self.mask_predictor is None:

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from kinochrome import color, flow, weights
+from kinochrome import color, weights
 from kinochrome.methods.bistnet import Bistnet, BistnetOptions
 from kinochrome.methods.bistnet.experts import Eyes, Look, PublicEyes, frames_of
 from kinochrome.methods.bistnet.network import COLOUR, STRIDE, Known, Network, Shape, Side
@@ -23,7 +23,7 @@ from kinochrome.types import Method
 
 from .critic import Critic
 from .data import Footage
-from .lessons import Examples, Lesson, check_losses, pictures_of, swept, totalled
+from .lessons import Examples, MovingLesson, check_losses, pictures_of, swept, timed, totalled
 from .losses import (
     contextual,
     edge,
@@ -55,12 +55,12 @@ class Task:
 
     def __init__(self, recipe: Recipe, path: Path, footage: Footage) -> None:
         self.recipe, self.footage = recipe, footage
-        self.lesson = build(Lesson, recipe.lesson, path, "lesson")
+        self.lesson = build(MovingLesson, recipe.lesson, path, "lesson")
         self.lesson.check(path, STRIDE, 3, ": something to colour between two references")
         footage.check(self.lesson.frames, self.lesson.photos)
         shape = build(Shape, recipe.network, path, "network")
         check_losses(recipe.loss, LOSSES if shape.variant == "small" else LOSSES - TAUGHT, path)
-        for name in _borrowed(shape, recipe.loss):
+        for name in _borrowed(shape, recipe.loss) | self.lesson.public():
             weights.find(name)
         self.network = Network(shape)
         self.options = asdict(shape)
@@ -74,6 +74,8 @@ class Task:
         return Examples(partial(sample, self.footage, self.lesson), TASKS, self.recipe.run, process, processes)
 
     def terms(self, batch: dict[str, Any]) -> dict[str, Tensor]:
+        both = batch["task"] == "both"
+        batch |= self.lesson.motion_of_batch(partial(swept, both=both), batch["lab"][:, :, 0])
         looks, found = self._see(batch)
         still = self._look(batch["still"][:, :1]) if "still" in batch else None
         answered = rollout(self.network, batch, looks, still)
@@ -85,7 +87,7 @@ class Task:
         return self.critic.contest()
 
     def method(self, file: Path, device: str) -> Method:
-        return Bistnet(BistnetOptions(self.network.shape.variant, str(file)), device)
+        return Bistnet(BistnetOptions(self.network.shape.variant, str(file), flow=self.lesson.flow), device)
 
     def _look(self, light: Tensor) -> Look:
         self._eyes = self._eyes or self.network.eyes or PublicEyes(str(light.device))
@@ -154,10 +156,11 @@ def _borrowed(shape: Shape, loss: dict[str, float]) -> set[str]:
 # --- Samples ---
 
 
-def sample(footage: Footage, lesson: Lesson, task: str, random: np.random.Generator) -> dict[str, Any]:
+def sample(footage: Footage, lesson: MovingLesson, task: str, random: np.random.Generator) -> dict[str, Any]:
     """One example: true colours, motion, the first frame's groups of alike pixels."""
     cut, lab = lesson.cut(footage, random, both_ends=task == "both")
-    return swept(cut, lab, task, flow.Motion(0), random) | {"grouped": grouped(cut.lab[0])}
+    motion = lesson.motion_of_example(partial(swept, both=task == "both"), lab[:, 0])
+    return timed(cut, lab, task, random) | motion | {"grouped": grouped(cut.lab[0])}
 
 
 # --- What the experts of the small variant are taught: groups of alike pixels, found without labels ---

@@ -33,7 +33,7 @@ from kinochrome.nets.warp import warp
 from kinochrome.types import Method
 
 from .data import Footage
-from .lessons import Examples, Lesson, check_losses, swept, tensor_of, totalled
+from .lessons import Examples, Lesson, check_losses, swept, tensor_of, timed, totalled
 from .losses.reconstruction import l1
 from .recipe import Recipe, build
 
@@ -76,8 +76,9 @@ class Task:
 def sample(footage: Footage, lesson: Lesson, task: str, random: np.random.Generator) -> dict[str, Any]:
     """One example: true colours, motion, and what the task tells."""
     cut, lab = lesson.cut(footage, random, both_ends=task == "both")
-    search = flow.Motion(FINEST)
-    example = swept(cut, lab, task, search, random) | {"ahead_past": _past(search, lab[:, 0].numpy())}
+    search, light = flow.Motion(FINEST), lab[:, 0].numpy()
+    example = timed(cut, lab, task, random) | swept(search, light, task == "both")
+    example["ahead_past"] = _past(search, light)
     if task == "scribble":
         example["where"] = strokes(lab[0], random)
     if task == "draft":

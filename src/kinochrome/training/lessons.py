@@ -16,6 +16,7 @@ from torch.utils.data import Dataset
 
 from kinochrome import color, flow
 from kinochrome.errors import TrainingError
+from kinochrome.flow import FlowName
 from kinochrome.methods.kino.lesson import weighted
 
 from .data import Cut, Footage, Leaps, cut_from_film, cut_from_photo, cut_from_photos
@@ -64,6 +65,34 @@ class Lesson:
         # A worn print moves in the gate, colours and all.
         cut = replace(cut, lab=weave(cut.lab, random, 1.0))
         return cut, torch.cat([age(cut.lab, random, OLD_FILM), cut.lab[:, 1:]], 1)
+
+
+Sought = Callable[[flow.Search, np.ndarray], dict[str, Tensor]]
+"""The motion that a method learns from, by name, of the lightness (T, h, w) of a clip."""
+
+
+@dataclass(frozen=True)
+class MovingLesson(Lesson):
+    """The same of methods whose papers have a network find motion."""
+
+    flow: FlowName = "dis"
+    """`dis` finds motion while examples are made; `raft_small` and `raft_large` where the network is trained."""
+
+    def public(self) -> set[str]:
+        """The public weights that motion needs."""
+        return set() if self.flow == "dis" else {self.flow}
+
+    def motion_of_example(self, sought: Sought, light: Tensor) -> dict[str, Tensor]:
+        """Of lightness (T, h, w); nothing where that is left to the batch."""
+        return sought(flow.search_by(self.flow), light.numpy()) if self.flow == "dis" else {}
+
+    def motion_of_batch(self, sought: Sought, light: Tensor) -> dict[str, Tensor]:
+        """Of lightness (B, T, h, w); nothing where examples brought it along."""
+        if self.flow == "dis":
+            return {}
+        search = flow.search_by(self.flow, device=str(light.device))
+        each = [sought(search, one) for one in light.cpu().numpy()]
+        return {name: torch.stack([one[name] for one in each]).to(light.device) for name in each[0]}
 
 
 @dataclass(frozen=True)
@@ -117,18 +146,21 @@ def pictures_of(footage: Footage, seed: int, count: int, side: int) -> Iterator[
         yield color.lab_from_rgb(torch.from_numpy(rgb).permute(2, 0, 1).float() / 255)
 
 
-def swept(cut: Cut, lab: Tensor, task: str, search: flow.Motion, random: np.random.Generator) -> dict[str, Any]:
-    """A clip with its times and its motion, for `both` back again as well; for `still`, another moment of it."""
-    light = lab[:, 0].numpy()
+def timed(cut: Cut, lab: Tensor, task: str, random: np.random.Generator) -> dict[str, Any]:
+    """A clip with its times; for `still`, another moment of it."""
     example: dict[str, Any] = {"name": cut.name, "lab": lab, "when": torch.tensor(cut.frames, dtype=torch.float32)}
-    for way, clip in (("ahead", light), ("back", light[::-1]))[: 1 + (task == "both")]:
-        example |= {f"{way}_{name}": motion for name, motion in motions(search, clip).items()}
     if task == "still":
         example["still"] = other_moment(cut, random)
     return example
 
 
-def motions(search: flow.Motion, light: np.ndarray) -> dict[str, Tensor]:
+def swept(search: flow.Search, light: np.ndarray, both: bool) -> dict[str, Tensor]:
+    """The motion of a sweep `ahead_` and, for `both` of them, one `back_`."""
+    ways = (("ahead", light), ("back", light[::-1]))[: 1 + both]
+    return {f"{way}_{name}": motion for way, clip in ways for name, motion in motions(search, clip).items()}
+
+
+def motions(search: flow.Search, light: np.ndarray) -> dict[str, Tensor]:
     """`step` (T-1, 2, h, w): from each frame to the one before; `way`: to the first."""
     steps: list[np.ndarray] = []
     ways: list[np.ndarray] = []

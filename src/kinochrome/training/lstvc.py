@@ -23,7 +23,7 @@ from kinochrome.types import Method
 
 from .critic import Critic
 from .data import Footage
-from .lessons import Examples, Lesson, check_losses, other_moment, tensor_of, totalled
+from .lessons import Examples, MovingLesson, check_losses, other_moment, tensor_of, totalled
 from .losses import guided_smoothness, in_sight, l1, perceptual, vgg_features
 from .losses.reconstruction import weighted_mean
 from .recipe import Recipe, build
@@ -36,7 +36,7 @@ LOSSES = frozenset({"colour", "perceptual", "temporal", "adversarial", "smooth",
 
 
 @dataclass(frozen=True)
-class LstvcLesson(Lesson):
+class LstvcLesson(MovingLesson):
     """What samples are made of, and how they are gone through."""
 
     block: int = 2
@@ -62,7 +62,7 @@ class Task:
         shape = build(Shape, recipe.network, path, "network")
         _check_shape(shape, path)
         check_losses(recipe.loss, LOSSES, path)
-        for name in ["resnet101"] * (shape.variant == "paper") + ["vgg19"] * bool(recipe.loss.get("perceptual")):
+        for name in _borrowed(shape, recipe.loss) | self.lesson.public():
             weights.find(name)
         self.path, self.network = path, Network(shape)
         self.options = asdict(shape)
@@ -85,6 +85,7 @@ class Task:
             _attend_as_vistr(self.network, self.lesson.vistr, self.path)
 
     def terms(self, batch: dict[str, Any]) -> dict[str, Tensor]:
+        batch |= self.lesson.motion_of_batch(neighbours, batch["lab"][:, :, 0])
         found = self._losses(rollout(self.network, batch, self.lesson.block))
         return totalled(found, self.recipe.loss)
 
@@ -113,6 +114,11 @@ class Task:
         if self.critic is not None:
             found["adversarial"] = self.critic.fooled(light, true, ab, answered.light.shape[1])
         return found
+
+
+def _borrowed(shape: Shape, loss: dict[str, float]) -> set[str]:
+    """The public weights that training needs."""
+    return ({"resnet101"} if shape.variant == "paper" else set()) | ({"vgg19"} if loss.get("perceptual") else set())
 
 
 def _check_lesson(lesson: LstvcLesson, path: Path) -> None:
@@ -159,17 +165,22 @@ def _attend_as_vistr(network: Network, file: str, path: Path) -> None:
 
 
 def sample(footage: Footage, lesson: LstvcLesson, task: str, random: np.random.Generator) -> dict[str, Any]:
-    """One example: true colours, and the motion between neighbours both ways."""
+    """One example: true colours and motion."""
     cut, lab = lesson.cut(footage, random, both_ends=False)
-    pictures = [flow.visible(light) for light in lab[:, 0].numpy()]
-    search = flow.Motion(0)
-    pairs = list(zip(pictures[1:], pictures, strict=False))
-    example: dict[str, Any] = {"name": cut.name, "lab": lab}
-    example["step"] = tensor_of([search.between(here, before) for here, before in pairs])
-    example["counter"] = tensor_of([search.between(before, here) for here, before in pairs])
+    example: dict[str, Any] = {"name": cut.name, "lab": lab, **lesson.motion_of_example(neighbours, lab[:, 0])}
     if task == "still":
         example["still"] = other_moment(cut, random)
     return example
+
+
+def neighbours(search: flow.Search, light: np.ndarray) -> dict[str, Tensor]:
+    """The motion from each frame but the first to the one before, and from that to it."""
+    pictures = [flow.visible(one) for one in light]
+    pairs = list(zip(pictures[1:], pictures, strict=False))
+    return {
+        "step": tensor_of([search.between(here, before) for here, before in pairs]),
+        "counter": tensor_of([search.between(before, here) for here, before in pairs]),
+    }
 
 
 @dataclass(frozen=True)

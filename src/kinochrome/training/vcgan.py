@@ -26,7 +26,7 @@ from kinochrome.types import Method
 from .critic import Critic
 from .data import Footage
 from .extractors import PUBLIC, TASKS, Pretraining, begin, check_stages
-from .lessons import Examples, Lesson, check_losses, pictures_of, tensor_of, totalled
+from .lessons import Examples, MovingLesson, check_losses, pictures_of, tensor_of, totalled
 from .losses import (
     Link,
     bin_counts,
@@ -56,7 +56,7 @@ COUNTED = 96
 
 
 @dataclass(frozen=True)
-class VcganLesson(Lesson):
+class VcganLesson(MovingLesson):
     """What samples are made of, and what they are compared by."""
 
     jump: int = 0
@@ -87,7 +87,7 @@ class Task:
         _check_shape(shape, path)
         _check_lesson(self.lesson, shape, recipe.loss, path)
         footage.check(self.lesson.frames, self.lesson.photos)
-        for name in ["vgg16"] * bool(recipe.loss.get("perceptual")) + [PUBLIC] * (self.lesson.classified == PUBLIC):
+        for name in _borrowed(self.lesson, recipe.loss) | self.lesson.public():
             weights.find(name)
         self.network = Network(shape)
         self.rarities: Tensor | None = None
@@ -108,6 +108,8 @@ class Task:
             begin(self.network, self.lesson.classified, self.path)
 
     def terms(self, batch: dict[str, Any]) -> dict[str, Tensor]:
+        if "clean" in batch:
+            batch |= self.lesson.motion_of_batch(between_all, batch["clean"][:, :, 0])
         found = self._losses(rollout(self.network, batch, self.lesson.alpha))
         return totalled(found, self.recipe.loss)
 
@@ -117,7 +119,7 @@ class Task:
         return self.critic.contest()
 
     def method(self, file: Path, device: str) -> Method:
-        return Vcgan(VcganOptions(self.network.shape.variant, str(file)), device)
+        return Vcgan(VcganOptions(self.network.shape.variant, str(file), flow=self.lesson.flow), device)
 
     def _losses(self, answered: Answered) -> dict[str, Tensor]:
         """Every term that has a weight; ab is over `COLOUR`, where the paper's R'G'B' goes from -1 to 1."""
@@ -140,6 +142,11 @@ class Task:
         if self.critic is not None:
             found["adversarial"] = self.critic.fooled(light, true, ab)
         return found
+
+
+def _borrowed(lesson: VcganLesson, loss: dict[str, float]) -> set[str]:
+    """The public weights that training needs."""
+    return ({"vgg16"} if loss.get("perceptual") else set()) | ({PUBLIC} if lesson.classified == PUBLIC else set())
 
 
 def _check_shape(shape: Shape, path: Path) -> None:
@@ -194,10 +201,15 @@ def sample(footage: Footage, lesson: VcganLesson, task: str, random: np.random.G
     example: dict[str, Any] = {"name": cut.name, "lab": lab}
     if len(lab) > 1:
         # What is in sight where is the clean film's to say.
-        pictures, search = [flow.visible(light) for light in cut.lab[:, 0].numpy()], flow.Motion(0)
-        motions = [search.between(pictures[later], pictures[earlier]) for later, earlier in pairs_of(len(lab))]
-        example |= {"clean": cut.lab[:, :1], "motion": tensor_of(motions)}
+        example |= {"clean": cut.lab[:, :1], **lesson.motion_of_example(between_all, cut.lab[:, 0])}
     return example
+
+
+def between_all(search: flow.Search, light: np.ndarray) -> dict[str, Tensor]:
+    """The motion between the frames that `pairs_of` joins."""
+    pictures = [flow.visible(one) for one in light]
+    pairs = pairs_of(len(light))
+    return {"motion": tensor_of([search.between(pictures[later], pictures[earlier]) for later, earlier in pairs])}
 
 
 # --- Rollouts ---

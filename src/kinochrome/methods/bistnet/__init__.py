@@ -19,6 +19,7 @@ from torch import Tensor
 
 from kinochrome import flow, weights
 from kinochrome.errors import MethodError
+from kinochrome.flow import FlowName
 from kinochrome.nets import matching
 from kinochrome.nets.matching import Places, Said
 from kinochrome.sweeps import Film, Ways, brings_back, check_one_a_frame, padded, working_size
@@ -46,6 +47,8 @@ class BistnetOptions:
     """`small` runs on any machine with the weights that come along; `paper` has the paper's sizes: you train it."""
     weights: str = ""
     """Another file of weights than the one that comes with Kinochrome; it says itself of which variant it is."""
+    flow: FlowName = "dis"
+    """How motion is found: `dis` needs no weights, `raft_small` and `raft_large` public ones, and far more time."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +84,7 @@ class Bistnet:
 
     def __init__(self, options: BistnetOptions, device: str = "cpu") -> None:
         self.device = device
-        self._ways = Ways(0, device)
+        self._ways = Ways(0, device, options.flow)
         self.network = load(options, device)
         self._see = eyes_of(self.network, device)
 

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from kinochrome import weights
 from kinochrome.errors import MethodError
+from kinochrome.flow import FlowName
 from kinochrome.sweeps import Ways, padded, working_size
 from kinochrome.types import Clip, Painted
 
@@ -39,6 +40,8 @@ class VcganOptions:
     """`small` runs on any machine with the weights that come along; `paper` has the paper's sizes: you train it."""
     weights: str = ""
     """Another file of weights than the one that comes with Kinochrome; it says itself of which variant it is."""
+    flow: FlowName = "dis"
+    """How motion is found: `dis` needs no weights, `raft_small` and `raft_large` public ones, and far more time."""
     recurrent: bool = True
     """Each frame is told what was said of the one before; without, each is a photograph, and films flicker."""
     temperature: float = TEMPERATURE
@@ -64,7 +67,7 @@ class Vcgan:
 
     def __init__(self, options: VcganOptions, device: str = "cpu") -> None:
         self.options, self.device = options, device
-        self._ways = Ways(0, device)
+        self._ways = Ways(0, device, options.flow)
         self.network = load(options, device)
         self.network.temperature = options.temperature
         self._taste: Taste | None = None
