@@ -214,13 +214,15 @@ def test_what_is_seen_moves_along(method):
         torch.testing.assert_close(getattr(moved, name)[..., :-step], old[..., step:], atol=1e-4, rtol=1e-4)
 
 
-def test_every_second_frame_is_looked_at(method, monkeypatch):
+@pytest.mark.parametrize(("told", "count"), [([0], 6), ([0, 15], 9)])
+def test_some_frames_are_looked_at_and_none_twice(method, monkeypatch, told, count):
+    """Every third; every second where a sweep comes back from a later reference, besides that one."""
     looks = []
     see = method.network.see.forward
     monkeypatch.setattr(method.network.see, "forward", lambda light: (looks.append(1), see(light))[1])
     lightness, ab = scene(16)
-    drain(method, Clip(0, 0, lightness, (reference(lightness[0], ab[0], 0),)))
-    assert len(looks) == 8 + 1  # and once for the reference
+    drain(method, Clip(0, 0, lightness, tuple(reference(lightness[k], ab[k], k) for k in told)))
+    assert len(looks) == count + len(told)  # once more for each reference
 
 
 def test_a_quickened_network_says_nearly_the_same():

@@ -45,10 +45,11 @@ SHIPPED = Path(__file__).with_name("kino.safetensors")
 """The weights that come with Kinochrome."""
 RENEWAL = 8
 """Every so many frames from its source a sweep searches it from rest, and looks among the frames it remembers."""
-SEEN_EVERY = 2
-"""Every so many frames of the film one is looked at; what is seen in it moves along with the others."""
-KEPT_EVERY = 8
-"""Every so many frames of the film one is remembered …"""
+SEEN_EVERY = {1: 3, -1: 2}
+"""Every so many frames of the film, walking forward and backward, one is looked at; what is seen in it moves along with
+the others. Backward it pays to look oftener: the sweep forward need not look again."""
+KEPT_EVERY = 9
+"""Every so many frames of the film one is remembered, one that is looked at, …"""
 KEPT = 2
 """… and so many of those are."""
 
@@ -285,7 +286,7 @@ class Kino:
         """What is seen in a frame: looked at, or moved here from the frame `before`, along the `step` to it."""
         number, light = film.number(index), film.light(index)
         sight = film.seen.pop(number, None)
-        if sight is None and before is not None and step is not None and number % SEEN_EVERY:
+        if sight is None and before is not None and step is not None and number % SEEN_EVERY[film.step]:
             sight = followed(before, light, self._ways.tensor(step))
         return sight or self.network.see(light)
 

@@ -24,7 +24,7 @@ from kinochrome.nets.warp import warp
 STRIDE = 16
 PLACE, QUARTER = 8, 4
 """Pixels a side of the places that the memory tells apart, and of their quarters."""
-ALIKE = 8
+ALIKE = 4
 """Recalling, a place looks closer at so many of those that are most like it."""
 GROUP = 8
 """Places whose likeness is compared at once, to pass over most of them."""
