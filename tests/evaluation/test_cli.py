@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -49,6 +50,17 @@ def test_a_data_set_is_checked(tmp_path: Path) -> None:
     done = run("data", "check", tmp_path, "--as", "davis-val")
     assert done.returncode == 1
     assert "30 clips are not as they should be" in done.stdout.decode()
+
+
+def test_names_in_brackets_are_shown_as_they_are(tmp_path: Path) -> None:
+    data = write_data(tmp_path / "data", {"bear": 2})
+    for name in ("out[a]", "out[b]"):
+        shutil.copytree(data, tmp_path / name)
+    words = ("--data", data, "--results", tmp_path / "out[a]", "--results", tmp_path / "out[b]", "--metric", "psnr")
+    shown = run("evaluate", *words, "--protocol", "automatic", "--out", tmp_path / "[red]").stdout.decode()
+    assert "out[a]" in shown and "out[b]" in shown
+    write_data(tmp_path / "lists", {"x [red]": 1})
+    assert "x [red]" in run("data", "check", tmp_path / "lists", "--as", "davis-val").stdout.decode()
 
 
 def test_help_loads_nothing_heavy() -> None:

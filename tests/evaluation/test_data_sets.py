@@ -53,6 +53,12 @@ def test_a_clip_that_is_as_it_should_be(tmp_path: Path) -> None:
     assert found(tmp_path, "davis-val")["judo"] == Finding("judo", 34, 34, ())
 
 
+def test_two_pictures_for_one_frame(tmp_path: Path) -> None:
+    write(tmp_path / "judo", 34)
+    (tmp_path / "judo" / "00003.png").write_bytes((tmp_path / "judo" / "00003.jpg").read_bytes())
+    assert found(tmp_path, "davis-val")["judo"].faults == ("has frame 3 twice",)
+
+
 def test_a_clip_for_training_that_ends_early(tmp_path: Path) -> None:
     write(tmp_path / "dog-agility", 24)
     assert found(tmp_path, "davis-train")["dog-agility"] == Finding("dog-agility", 24, 25, ("lacks frame 24",))

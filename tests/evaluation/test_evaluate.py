@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import json
 import math
+import signal
+import subprocess
+import sys
+import textwrap
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from kinochrome import color, video
 from kinochrome.errors import KinochromeError, MethodError, VideoError, WeightsError
 from kinochrome.evaluation.evaluate import Job, evaluate, key_of, rows_of
 from kinochrome.evaluation.footage import find
 from kinochrome.evaluation.protocols import protocol_of
-from kinochrome.evaluation.score import Measures, place, score_clip
+from kinochrome.evaluation.rows import TruthRow
+from kinochrome.evaluation.score import Measures, Scored, keep, kept, place, score_clip
 from kinochrome.evaluation.table import as_json
 from kinochrome.nets.raft import Raft
 from tests.evaluation.data import write_clip, write_data
@@ -123,6 +129,15 @@ def test_what_another_tool_made_is_scored(data: Path, tmp_path: Path) -> None:
     assert found.figure("tool", "long", "psnr") == pytest.approx(by_hand, abs=1e-4)
 
 
+def test_a_comma_in_a_folders_name_makes_no_chain(data: Path, tmp_path: Path) -> None:
+    for clip, count in (("long", 6), ("short", 3)):
+        write_clip(tmp_path / "mine, v2" / clip, grey(panned(count)))
+    asked = job(data, tmp_path / "out", results=(tmp_path / "mine, v2",), metrics=("data_fidelity",))
+    found = evaluate(replace(asked, methods=("flow,kino",)))
+    assert found.figure("mine, v2", "long", "data_fidelity") is None
+    assert found.figure("flow,kino", "long", "data_fidelity") is not None
+
+
 def test_a_run_goes_on_where_it_was(data: Path, tmp_path: Path) -> None:
     seen: list[str] = []
     first = evaluate(job(data, tmp_path, clips=("long",)), lambda clip, done, total: seen.append(clip))
@@ -139,6 +154,48 @@ def test_a_run_goes_on_where_it_was(data: Path, tmp_path: Path) -> None:
     before = place(tmp_path, "grey", "long").stat().st_mtime_ns
     assert as_json(evaluate(job(data, tmp_path))) == as_json(both)
     assert place(tmp_path, "grey", "long").stat().st_mtime_ns == before
+
+
+def test_what_is_kept_is_of_one_run(data: Path, tmp_path: Path) -> None:
+    """A run that was cut short leaves what another one found as it was, or nothing."""
+    file = place(tmp_path, "flow", "long")
+    one = Scored({"psnr": 1.0}, [1], {"psnr": [1.0]}, {"fid_all_tv": np.ones(3)}, b"picture", 1)
+    keep(file, "one", one)
+    again = kept(file, "one")
+    assert again is not None and again.gathered["fid_all_tv"].tolist() == [1, 1, 1]
+    assert replace(again, gathered={}) == replace(one, gathered={})
+    assert kept(file, "other") is None
+    assert [path.name for path in file.parent.iterdir()] == ["long.npz"], "nothing beside it could be of another run"
+    whole = file.read_bytes()
+    for damaged in (b"", whole[: len(whole) // 2], whole[:-30], b"PK"):
+        file.write_bytes(damaged)
+        assert kept(file, "one") is None
+
+
+def test_auto_is_the_device_it_chooses(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clip, keys = find(data)[0], []
+    for there in (False, True):
+        monkeypatch.setattr(torch.cuda, "is_available", lambda there=there: there)
+        for device in ("auto", "cuda" if there else "cpu"):
+            one = job(data, tmp_path, device=device)
+            keys.append(key_of(one, TruthRow(), clip, [], one.metrics))
+    assert keys[0] == keys[1] != keys[2] == keys[3]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows sends no signals")
+def test_ctrl_c_ends_a_worker_not_only_its_clip() -> None:
+    """Else it would take the next clip, and all would wait for that."""
+    program = """
+        import os, signal
+        from kinochrome.evaluation.evaluate import _begin_worker
+        _begin_worker(1)
+        try:
+            os.kill(os.getpid(), signal.SIGINT)
+        except KeyboardInterrupt:
+            print("goes on")
+    """
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(program)], capture_output=True, timeout=60)
+    assert done.returncode == -signal.SIGINT and not done.stdout
 
 
 def test_the_key_holds_all_that_a_figure_depends_on(data: Path, tmp_path: Path) -> None:

@@ -114,6 +114,18 @@ def test_results_may_be_films(tmp_path: Path) -> None:
         footage.matching(tmp_path / "short", truth)
 
 
+def test_one_result_a_clip_whatever_its_name_ends_in(tmp_path: Path) -> None:
+    for folder in ("truth", "tool"):
+        (tmp_path / folder).mkdir()
+        make_scene(tmp_path / folder / "film.mkv", (4,), colour=(0,))
+        (tmp_path / folder / "film.mkv").rename(tmp_path / folder / "film.MKV")
+    (truth,) = footage.find(tmp_path / "truth")
+    assert len(footage.matching(tmp_path / "tool", truth)) == 4
+    (tmp_path / "tool" / "film").mkdir()
+    with pytest.raises(VideoError, match=r"holds film and film\.MKV: which of them is the clip film\? Leave one"):
+        footage.matching(tmp_path / "tool", truth)
+
+
 def test_results_that_do_not_match(tmp_path: Path, truth: footage.TrueClip) -> None:
     with pytest.raises(VideoError, match="is not a folder"):
         footage.matching(tmp_path / "none", truth)

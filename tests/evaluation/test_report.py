@@ -59,6 +59,14 @@ def test_nearest_to_the_truth_is_best_where_more_is_not_better() -> None:
     assert made_up(rows).best["colorfulness"] == {"pale"}
 
 
+def test_without_a_figure_of_the_truth_nothing_is_nearest_to_it() -> None:
+    bleeding = {"good": scored(bleed=0.3), "grey": scored(bleed=0.1), "truth": scored(bleed=0.28)}
+    assert made_up(bleeding, ("bleed",)).best["bleed"] == {"good"}
+    assert made_up({**bleeding, "truth": scored(bleed=None)}, ("bleed",)).best["bleed"] == set()
+    fading = {"good": scored(fade=-0.2), "grey": scored(fade=0.5), "truth": scored(fade=None)}
+    assert made_up(fading, ("fade",)).best["fade"] == {"good"}, "a difference from the truth already"
+
+
 def test_means_leave_out_what_is_infinite() -> None:
     found = made_up(ROWS)
     assert found.means["truth"]["psnr"] is None

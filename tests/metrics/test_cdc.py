@@ -66,6 +66,14 @@ def test_too_short(frames: int) -> None:
     assert clip_figure("cdc", film, film) is None
 
 
+def test_what_lies_behind_a_gap_is_not_kept() -> None:
+    score = Score(["cdc"])
+    for moment in moments(noisy(panned(40), 12)):
+        if moment.index % 5:
+            score.add(moment, moment.picture)
+    assert sorted(vars(score.metrics["cdc"])["_recent"]) == [36, 37, 38, 39]
+
+
 def test_frames_left_out_leave_out_their_pairs() -> None:
     film = noisy(panned(9, step=5), 12)
     score = Score(["cdc"])

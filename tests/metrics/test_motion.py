@@ -74,6 +74,14 @@ def test_a_motion_boundary_is_left_out() -> None:
     assert moving_as_one(cv2.split(motion)).tolist() == [[1, 1, 0, 1, 1, 1]] * 4
 
 
+def test_how_much_of_a_step_is_a_boundary() -> None:
+    """Its square beyond 0.002 and a hundredth of the motion's own."""
+    for step, whole in ((0.04, True), (0.05, False)):
+        motion = np.zeros((3, 4, 2), np.float32)
+        motion[:, 2:] = (step, 0)
+        assert bool(moving_as_one(cv2.split(motion)).all()) is whole
+
+
 def test_pixels_that_leave_the_picture_are_not_seen() -> None:
     motion = moved(Picture(texture(6, 8)), Picture(texture(6, 8)), -3, 1)
     assert motion.clear.all()

@@ -127,3 +127,20 @@ def test_lai_sees_eight_bit_frames() -> None:
     result = [flat(0.5, 0.5, 0.5), flat(0.501, 0.5, 0.5)]
     assert clip_figure("warp_error", result, film) == pytest.approx(0.001**2 / 3, rel=1e-2)
     assert clip_figure("warp_error_lai", result, film) == 0
+
+
+def test_lai_sees_eight_bit_frames_before_eight_bit_frames_too() -> None:
+    film = [flat(100, 100, 100)] * 2
+    result = [flat(*[100.4 / 255] * 3), flat(100, 100, 100)]
+    assert clip_figure("warp_error", result, film) > 0
+    assert clip_figure("warp_error_lai", result, film) == 0
+
+
+def test_vcgans_boundaries_are_those_of_the_flow_back() -> None:
+    first, second = (Picture(frame) for frame in noisy([texture(8, 10)] * 2, 20))
+    forward, backward = np.zeros((8, 10, 2), np.float32), np.zeros((8, 10, 2), np.float32)
+    backward[:, 5:] = (0.3, 0)  # a boundary, and yet within 0.5 of the flow there
+    pair = Pair(Moment(1, second, None), second, first, None, known(first, second, forward, backward))
+    square = ((second.rgb - first.rgb) ** 2).sum(axis=2)
+    square[:, 4] = 0
+    assert WarpErrorVcgan().of(pair) == pytest.approx(square.sum() / (8 * 9), rel=1e-4)

@@ -111,7 +111,7 @@ def test_the_figures_are_those_of_an_evaluation(done: Done, tmp_path: Path) -> N
 def test_what_is_no_variant_is_measured_once(done: Done) -> None:
     reports = done[0].job.out / "reports"
     for row in ("grey", "copy", "truth"):
-        files = [reports / slug / "scores" / row / "film1.json" for slug in SLUGS]
+        files = [reports / slug / "scores" / row / "film1.npz" for slug in SLUGS]
         assert len({file.stat().st_mtime_ns for file in files}) == 1, "the others have copies of the first"
 
 

@@ -126,7 +126,7 @@ def preferences(
     console.print(counted.heading(choices, people), highlight=False)
     console.print(counted.NOTE, highlight=False)
     written = counted.write(folder, choices, people)
-    console.print(f"written: {', '.join(map(str, written))}", highlight=False, soft_wrap=True)
+    console.print(f"written: {escape(', '.join(map(str, written)))}", highlight=False, soft_wrap=True)
 
 
 def check(
@@ -145,7 +145,7 @@ def check(
     table = Table("clip", "frames", "", box=None)
     for one in found:
         count = str(one.frames) if one.wanted is None else f"{one.frames} of {one.wanted}"
-        table.add_row(one.clip, count, f"[red]{escape('; '.join(one.faults))}[/red]" if one.faults else "fine")
+        table.add_row(escape(one.clip), count, f"[red]{escape('; '.join(one.faults))}[/red]" if one.faults else "fine")
     wrong = sum(bool(one.faults) for one in found)
     console = Console()
     console.print(table)
@@ -182,7 +182,7 @@ def _watched(job: object, console: Console) -> Evaluation:
         task = bars.add_task("looking", total=None, text="")
 
         def tell(clip: str, done: int, total: int) -> None:
-            bars.update(task, description=clip, completed=done, total=total, text=f"{done}/{total} frames")
+            bars.update(task, description=escape(clip), completed=done, total=total, text=f"{done}/{total} frames")
 
         try:
             return run(job, tell)  # type: ignore[arg-type]
@@ -201,7 +201,7 @@ def _write_blind(job: object, anchors: Sequence[str], console: Console) -> None:
             anchors,
             report=lambda clip, done, total: status.update(f"blind page: {done}/{total} frames, {escape(clip)}"),
         )
-    console.print(f"to judge by eye, open {path}; give nobody key.json", highlight=False, soft_wrap=True)
+    console.print(f"to judge by eye, open {escape(str(path))}; give nobody key.json", highlight=False, soft_wrap=True)
 
 
 def _finish(found: Evaluation, out: Path, console: Console) -> None:
@@ -214,7 +214,7 @@ def _finish(found: Evaluation, out: Path, console: Console) -> None:
     table = Table("", box=None)
     lines = list(rows(found))
     for name, _ in lines:
-        table.add_column(name, justify="right")
+        table.add_column(escape(name), justify="right")
     for number, metric in enumerate(found.metrics):
         cells = [cells[number] for _, cells in lines]
         table.add_row(title(metric), *(f"[bold]{text}[/bold]" if best else text for text, best in cells))
@@ -223,4 +223,4 @@ def _finish(found: Evaluation, out: Path, console: Console) -> None:
         console.print(escape(note), highlight=False)
     if told := opening(found):
         console.print(f"Published figures, in the report: {escape(told)}", highlight=False)
-    console.print(f"written: {', '.join(str(file) for file in files)}", highlight=False, soft_wrap=True)
+    console.print(f"written: {escape(', '.join(map(str, files)))}", highlight=False, soft_wrap=True)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from kinochrome.errors import MethodError, VideoError, did_you_mean
+from kinochrome.project import is_picture
 
 
 @dataclass(frozen=True)
@@ -111,7 +113,7 @@ def _finding(place: Path, count: int, height: int | None) -> Finding:
         faults.append(f"lacks {_spans(missing)}")
     if extra := [number for number in files if number not in expected]:
         faults.append(f"has {_spans(extra)} besides")
-    return Finding(place.name, len(files), count, (*faults, *_wrong_sizes(files, height)))
+    return Finding(place.name, len(files), count, (*faults, *_doubled(place), *_wrong_sizes(files, height)))
 
 
 def _wrong_sizes(files: Mapping[int, Path], height: int | None) -> list[str]:
@@ -132,12 +134,24 @@ def _size(file: Path) -> tuple[int, int]:
 
 
 def _pictures(place: Path) -> dict[int, Path]:
-    """Number -> picture, in order."""
-    found = {}
-    for file in sorted(place.iterdir()):
-        if file.suffix.lower() in (".jpg", ".jpeg", ".png") and (numbers := re.findall(r"\d+", file.stem)):
-            found[int(numbers[-1])] = file
+    """Number -> picture, in order; of two for one frame the first."""
+    found: dict[int, Path] = {}
+    for number, file in _numbered(place):
+        found.setdefault(number, file)
     return dict(sorted(found.items()))
+
+
+def _numbered(place: Path) -> Iterator[tuple[int, Path]]:
+    for file in sorted(place.iterdir()):
+        if is_picture(file) and (numbers := re.findall(r"\d+", file.stem)):
+            yield int(numbers[-1]), file
+
+
+def _doubled(place: Path) -> list[str]:
+    """What is wrong where two pictures have one number: nobody can tell which is the frame."""
+    counts = Counter(number for number, _ in _numbered(place))
+    twice = sorted(number for number, count in counts.items() if count > 1)
+    return [f"has {_spans(twice)} twice"] if twice else []
 
 
 def _spans(numbers: list[int]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import os
+import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, field
@@ -215,7 +216,7 @@ def key_of(job: Job, row: Row, clip: TrueClip, tasks: Sequence[Task], names: Seq
         "tasks": [repr(task) for task in tasks],
         "metrics": metrics_of(row, names),
         "flow": job.flow,
-        "device": job.device,
+        "device": chain.chosen_device(job.device),
     }
     if isinstance(row, MethodRow):
         words |= {"options": row.meant, "height": row.height}
@@ -262,7 +263,7 @@ def _run(work: Sequence[Work], workers: int, report: Report) -> Iterator[tuple[W
             yield one, score_work(one, count)
         return
     # Fresh processes: a forked one may hang on the threads of the libraries that are loaded here.
-    pool = ProcessPoolExecutor(workers, get_context("spawn"), _share_cores, (workers,))
+    pool = ProcessPoolExecutor(workers, get_context("spawn"), _begin_worker, (workers,))
     try:
         futures = {pool.submit(score_work, one): one for one in work}
         for future in as_completed(futures):
@@ -273,10 +274,12 @@ def _run(work: Sequence[Work], workers: int, report: Report) -> Iterator[tuple[W
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _share_cores(workers: int) -> None:
+def _begin_worker(workers: int) -> None:
+    """The cores are shared; Ctrl-C, which every process of a terminal hears, ends this one, not only its clip."""
     import cv2
     import torch
 
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     threads = max(1, (os.cpu_count() or 1) // workers)
     torch.set_num_threads(threads)
     cv2.setNumThreads(threads)

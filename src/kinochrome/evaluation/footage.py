@@ -148,10 +148,14 @@ def matching(results: Path, truth: TrueClip) -> TrueClip:
         raise VideoError(f"{results} is not a folder. --results names the folder that holds <clip>/<frame>.png.")
     stills = isinstance(truth, PictureClip) and truth.stills
     folder = results / truth.name
-    films = [place for place in sorted(results.glob("*.*")) if place.stem == truth.name and place.suffix in FILMS]
-    if not folder.is_dir() and not films:
+    films = [one for one in sorted(results.glob("*.*")) if one.stem == truth.name and one.suffix.lower() in FILMS]
+    places = [folder] * folder.is_dir() + films
+    if not places:
         raise VideoError(f"{results} has nothing for the clip {truth.name}: neither a folder nor a film of that name.")
-    place = folder if folder.is_dir() else films[0]
+    if len(places) > 1:
+        there = " and ".join(one.name for one in places)
+        raise VideoError(f"{results} holds {there}: which of them is the clip {truth.name}? Leave one.")
+    place = places[0]
     if place.is_dir() and isinstance(truth, PictureClip):
         found: TrueClip = PictureClip(truth.name, _named_alike(place, truth), stills)
     else:

@@ -27,7 +27,7 @@ Frame = np.ndarray | Picture
 Paint = Callable[[Picture], Frame]
 """From a true frame to its colour version."""
 
-TRUTH_METRICS = ("cdc", "colorfulness", "warp_error")
+TRUTH_METRICS = ("bleed", "cdc", "colorfulness", "warp_error")
 """The truth has figures of its own in these and what begins with them; all else compares it with itself."""
 
 

@@ -9,6 +9,7 @@ from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -20,11 +21,13 @@ from kinochrome.project import write_atomically
 
 from .footage import PictureClip, TrueClip
 from .protocols import Task
-from .rows import TRUTH_METRICS, Frame, Row, TruthRow
+from .rows import TRUTH_METRICS, Frame, MethodRow, Row, TruthRow
 from .worst import Worst
 
 Figures = dict[str, "float | None"]
 
+WORDS, PICTURE = "words", "picture"
+"""Under which names a file of figures holds them, as JSON, and the picture, beside arrays named as their metrics."""
 APART = 1000
 """Photographs are numbered in such steps where figures are made, so that no metric takes two for neighbours in time."""
 
@@ -51,7 +54,7 @@ def metrics_of(row: Row, names: Sequence[str]) -> list[str]:
     """Those that say something of a row; drafts are known of chains of methods alone."""
     if isinstance(row, TruthRow):
         return [name for name in names if name.startswith(TRUTH_METRICS)]
-    chained = "," in row.name
+    chained = isinstance(row, MethodRow) and "," in row.name
     return [name for name in names if chained or "draft" not in metrics.load(name).needs]
 
 
@@ -155,51 +158,37 @@ def _finite(figure: float | None) -> float | None:
 
 
 def place(out: Path, row: str, clip: str) -> Path:
-    """Where a row's figures on a clip are kept; beside it lie `.npz` and `.jpg`."""
-    return out / "scores" / row / f"{clip}.json"
+    """Where all that is known of a row on a clip is kept: one file, so that nothing of two runs is ever mixed."""
+    return out / "scores" / row / f"{clip}.npz"
 
 
 def keep(path: Path, key: str, scored: Scored) -> None:
-    """Writes what is known; the `.json` comes last, so that what it names is there."""
+    """Writes what is known, all of it or nothing."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    if scored.gathered:
-        packed = io.BytesIO()
-        np.savez(packed, **scored.gathered)  # type: ignore[arg-type]
-        write_atomically(path.with_name(path.stem + ".npz"), packed.getvalue())
-    if scored.picture:
-        write_atomically(path.with_name(path.stem + ".jpg"), scored.picture)
-    words = {
-        "key": key,
-        "figures": scored.figures,
-        "worst": scored.worst,
-        "frames": {"index": scored.index, **scored.frames},
-    }
-    write_atomically(path, json.dumps(words).encode())
+    words = {"key": key, "figures": scored.figures, "worst": scored.worst, "index": scored.index}
+    text = json.dumps(words | {"frames": scored.frames}).encode()
+    whole = {WORDS: _bytes(text), PICTURE: _bytes(scored.picture), **scored.gathered}
+    packed = io.BytesIO()
+    np.savez(packed, **whole)  # type: ignore[arg-type]
+    write_atomically(path, packed.getvalue())
 
 
 def kept(path: Path, key: str) -> Scored | None:
     """What an earlier run found under the same conditions; None where there is nothing, or all has changed."""
     try:
-        words = json.loads(path.read_text(encoding="utf-8"))
-        if words["key"] != key:
+        with np.load(path) as held:
+            gathered = dict(held)
+        words, picture = (gathered.pop(name).tobytes() for name in (WORDS, PICTURE))
+        told = json.loads(words)
+        if told["key"] != key:
             return None
-        frames = words["frames"]
-        packed, picture = path.with_name(path.stem + ".npz"), path.with_name(path.stem + ".jpg")
-        return Scored(
-            words["figures"],
-            frames.pop("index"),
-            frames,
-            _unpacked(packed) if packed.is_file() else {},
-            picture.read_bytes() if words["worst"] is not None else b"",
-            words["worst"],
-        )
-    except (OSError, ValueError, KeyError, TypeError):
+        return Scored(told["figures"], told["index"], told["frames"], gathered, picture, told["worst"])
+    except (OSError, ValueError, KeyError, TypeError, EOFError, BadZipFile):
         return None
 
 
-def _unpacked(path: Path) -> dict[str, np.ndarray]:
-    with np.load(path) as held:
-        return dict(held)
+def _bytes(text: bytes) -> np.ndarray:
+    return np.frombuffer(text, np.uint8)
 
 
 def mean(values: Iterable[float | None]) -> float | None:

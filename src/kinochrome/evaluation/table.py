@@ -80,8 +80,9 @@ class Evaluation:
         if name.startswith(STEADINESS):
             there = {row: figure for row, figure in there.items() if row not in self.pale}
         if better == "truth":
-            # `fade` is a difference from the truth already.
-            there = {row: abs(figure - (true or 0.0)) for row, figure in there.items()}
+            # `fade` is a difference from the truth already; a truth that has no figure is no mark for anything else.
+            mark = 0.0 if name == "fade" else true
+            there = {} if mark is None else {row: abs(figure - mark) for row, figure in there.items()}
         if not there:
             return set()
         top = max(there.values()) if better == "higher" else min(there.values())

@@ -35,8 +35,9 @@ class Cdc(Metric):
         for step, figure in apart.items():
             self._sums[step] += figure
             self._pairs[step] += 1
-        self._recent[pair.index] = now
-        self._recent.pop(pair.index - max(STEPS), None)
+        # No frame to come asks for one that lies farther back; after a gap there may be several.
+        oldest = pair.index - max(STEPS)
+        self._recent = {index: one for index, one in self._recent.items() if index > oldest} | {pair.index: now}
         return apart.get(1)
 
     def finish(self) -> float | None:

@@ -17,6 +17,6 @@ class PerceptualDistance(Metric):
         self.judge = judge("squeeze", device)
 
     def of(self, pair: Pair) -> float | None:
-        if pair.draft is None or pair.before is None:
+        if pair.draft is None or pair.index == 0:
             return None
         return self.judge.distance(self.judge.look(pair.draft.rgb), self.judge.look(pair.result.rgb))

@@ -86,7 +86,8 @@ class Pair:
     @cached_property
     def quantised_drift(self) -> np.ndarray:
         """`drift` of 8-bit frames."""
-        return self.drift if self.result.eight_bit else self._drift("quantised")
+        assert self.before is not None
+        return self.drift if self.result.eight_bit and self.before.eight_bit else self._drift("quantised")
 
     @cached_property
     def ab_drift(self) -> np.ndarray:
