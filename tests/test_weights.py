@@ -422,6 +422,26 @@ def test_shards_of_two_counts_are_not_guessed_between(tmp_path: Path) -> None:
     assert same_tensors(weights.read(tmp_path / "net-00002-of-00003.safetensors"), TENSORS)
 
 
+def test_options_count_by_what_their_files_hold(tmp_path: Path) -> None:
+    weights.write(tmp_path / "net.safetensors", TENSORS, HEADER)
+    meant = weights.by_content({"weights": str(tmp_path / "net.safetensors")})
+    (tmp_path / "net.safetensors").rename(tmp_path / "model.onnx")
+    assert weights.by_content({"model": str(tmp_path / "model.onnx")}) == {"model": meant["weights"]}
+    assert weights.by_content({"kino.weights": str(tmp_path / "model.onnx")}) == {"kino.weights": meant["weights"]}
+    weights.write(tmp_path / "net.safetensors", TENSORS, HEADER, SHARD)
+    assert len(weights.by_content({"weights": str(tmp_path / "net.safetensors")})["weights"]) == 3
+    nothing: dict[str, object] = {"weights": "", "model": str(tmp_path / "none"), "rounds": 3}
+    assert weights.by_content(nothing) == nothing
+
+
+def test_an_option_that_names_no_file_is_no_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "small").write_bytes(b"of anything")
+    (tmp_path / "dis-00001-of-00002.safetensors").write_bytes(b"half a network")
+    options = {"variant": "small", "kino.variant": "small", "flow": "dis", "licence": "All rights reserved. " * 20}
+    assert weights.by_content(options) == options
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no such limit")
 @pytest.mark.parametrize("shard", [None, SHARD])
 def test_a_full_disk_leaves_what_was_there(tmp_path: Path, shard: int | None) -> None:

@@ -397,14 +397,24 @@ def _files(path: Path) -> list[Path]:
     return files
 
 
-def by_content(options: Mapping[str, Any]) -> dict[str, Any]:
-    """A method's options by what they mean: of those that name files, in shards maybe, the content, not the name."""
+FILE_OPTIONS = frozenset({"weights", "model"})
+"""What options that name a network's file are called: those of methods, and of engines."""
 
-    def meant(value: Any) -> Any:
-        files = _files(Path(value)) if isinstance(value, str) and value else []
+
+def by_content(options: Mapping[str, Any]) -> dict[str, Any]:
+    """A method's options by what they mean: of those that name files, in shards maybe, the content, not the name.
+
+    `options` by their names, or as METHOD.OPTION.
+    """
+
+    def meant(value: str) -> list[str] | str:
+        files = _files(Path(value)) if value else []
         return [_digest(file) for file in files if file.is_file()] or value
 
-    return {name: meant(value) for name, value in options.items()}
+    # Any other text, such as a licence, is no path, even where a file happens to be called so.
+    return {
+        name: meant(value) if name.rpartition(".")[2] in FILE_OPTIONS else value for name, value in options.items()
+    }
 
 
 def _words_of(path: Path) -> dict[str, str]:
