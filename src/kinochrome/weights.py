@@ -412,9 +412,7 @@ def by_content(options: Mapping[str, Any]) -> dict[str, Any]:
         return [_digest(file) for file in files if file.is_file()] or value
 
     # Any other text, such as a licence, is no path, even where a file happens to be called so.
-    return {
-        name: meant(value) if name.rpartition(".")[2] in FILE_OPTIONS else value for name, value in options.items()
-    }
+    return {name: meant(value) if name.rpartition(".")[2] in FILE_OPTIONS else value for name, value in options.items()}
 
 
 def _words_of(path: Path) -> dict[str, str]:
