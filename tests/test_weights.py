@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import sys
 import threading
@@ -73,7 +74,8 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Manners]
 
 
 def folder_holds() -> set[str]:
-    return {path.name for path in weights.folder().iterdir()}
+    """All but the lock, which stays."""
+    return {path.name for path in weights.folder().iterdir()} - {"tiny.pth.lock"}
 
 
 # --- The catalogue and the folder ---
@@ -154,6 +156,37 @@ def test_a_download_that_broke_off_goes_on(server: Manners) -> None:
     server.cut = None
     assert weights.get("tiny").read_bytes() == BODY
     assert server.asked == [None, "bytes=1000-"] and folder_holds() == {"tiny.pth"}
+
+
+def test_two_downloads_of_one_file_do_not_meet(server: Manners) -> None:
+    """The second comes while the first is at it, and one that broke off is resumed by whoever comes next."""
+    refused: list[str] = []
+
+    def meanwhile(here: int, total: int | None) -> None:
+        with pytest.raises(WeightsError, match=r"Another run is downloading tiny into .*Wait for it") as error:
+            weights.get("tiny")
+        refused.append(str(error.value))
+
+    server.cut = 1000
+    with pytest.raises(WeightsError, match="to go on"):
+        weights.get("tiny", meanwhile)
+    server.cut = None
+    assert weights.get("tiny", meanwhile).read_bytes() == BODY
+    assert refused and server.asked == [None, "bytes=1000-"]
+    assert folder_holds() == {"tiny.pth"} and weights.get("tiny").read_bytes() == BODY
+
+
+def test_what_another_run_got_just_now_is_not_got_again(server: Manners, monkeypatch: pytest.MonkeyPatch) -> None:
+    held = weights.held
+
+    @contextlib.contextmanager
+    def held_later(file: Path, busy: WeightsError) -> Iterator[None]:
+        (weights.folder() / "tiny.pth").write_bytes(BODY)
+        with held(file, busy):
+            yield
+
+    monkeypatch.setattr(weights, "held", held_later)
+    assert weights.get("tiny").read_bytes() == BODY and not server.asked
 
 
 def test_a_server_without_ranges_starts_over(server: Manners) -> None:
