@@ -18,6 +18,7 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
     frozenset(names.split())
     for names in (
         "errors types",
+        "locks",
         "color weights nets project scenery threads",
         "flow views video shots clips upsample segments",
         "sweeps reel",

@@ -48,6 +48,26 @@ def test_pieces_write_every_frame_once_and_cross_no_cut(shots: list[Shot], longe
             assert piece.first == before.stop
 
 
+@given(shot_lists(), st.integers(1, 40), st.integers(1, 4))
+def test_no_piece_is_longer_than_its_dissolves_make_it(shots: list[Shot], longest: int, overlap: int) -> None:
+    for piece in clips.split(shots, longest, overlap):
+        head = 0 if piece.continues else 2 * shots[piece.shot].fade
+        tail = piece.last - piece.stop
+        own = max(longest, head, overlap + max(longest // 2, 1) + tail)
+        assert piece.last - piece.first <= own
+
+
+def test_only_the_first_piece_is_as_long_as_a_long_dissolve() -> None:
+    """Two dissolves of 40 frames, each 80 with what both sides see of it, between shots of 300."""
+    shots = clips.without_bad_fades([Shot(0, 300), Shot(300, 600, 40), Shot(600, 900, 40)])
+    pieces = clips.split(shots, 72)
+    first = [piece for piece in pieces if not piece.continues]
+    assert [piece.stop - piece.start for piece in first[1:]] == [80, 80]
+    inside = [piece for piece in pieces if piece.continues and piece.last == piece.stop]
+    assert max(piece.last - piece.first for piece in inside) <= 72
+    assert max(piece.last - piece.first for piece in pieces) <= 72 // 2 + 1 + 80
+
+
 def test_fades_are_cut_to_what_the_shots_allow() -> None:
     shots = clips.without_bad_fades([Shot(0, 10), Shot(10, 14, 9), Shot(14, 60, 9), Shot(60, 90, 5, colour=True)])
     assert [shot.fade for shot in shots] == [0, 2, 1, 0]

@@ -82,6 +82,27 @@ def test_references_from_files_and_colour_frames_as_film(tmp_path: Path) -> None
     assert all(map(np.array_equal, from_file, from_colour))
 
 
+def test_a_reference_is_the_same_in_every_type_that_it_may_have() -> None:
+    frames = truth(3)
+    wanted = list(kinochrome.stream(grey(frames), {0: frames[0]}))
+    for same in (
+        frames[0].astype(np.uint16) * 257, frames[0].astype(np.float32) / np.float32(255), frames[0] / 255,
+    ):  # fmt: skip
+        assert all(map(np.array_equal, kinochrome.stream(grey(frames), {0: same}), wanted)), same.dtype
+
+
+@pytest.mark.parametrize("kind", [np.int64, np.int32, np.uint32, np.float32, np.float64, bool])
+def test_a_reference_of_another_type_or_scale_is_refused(kind: type) -> None:
+    frames = truth(3)
+    with pytest.raises(HintError, match=r"uint8, of uint16, or of floats from 0 to 1, not of \w+.*astype\(np.uint8\)"):
+        list(kinochrome.stream(grey(frames), {0: frames[0].astype(kind)}))
+
+
+def test_a_reference_that_holds_no_numbers_is_refused() -> None:
+    with pytest.raises(HintError, match="from nan to nan"):
+        list(kinochrome.stream(grey(truth(3)), {0: np.full((64, 96, 3), np.nan)}))
+
+
 def test_bad_input_is_named() -> None:
     frames = grey(truth(3))
     with pytest.raises(HintError, match="at least one reference"):

@@ -6,13 +6,14 @@ import ast
 import dataclasses
 import inspect
 import typing
+from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 import torch
 
-from kinochrome import methods
+from kinochrome import methods, weights
 from kinochrome.errors import MethodError
 from kinochrome.methods import METHODS
 from kinochrome.types import Clip, Painted, Reference, Scribble
@@ -170,6 +171,14 @@ def test_options_are_frozen_and_each_is_explained(name):
         )
         after = body[place + 1] if place + 1 < len(body) else None
         assert isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant), f"{field.name} has no docstring"
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_an_option_that_is_read_from_a_file_counts_by_what_that_holds(name):
+    """Or a run would go on with pieces of other weights: the name of such an option stands in FILE_OPTIONS."""
+    kinds = typing.get_type_hints(methods.load(name).Options)
+    written = {"heads"}  # a folder that a method only writes into
+    assert {option for option, kind in kinds.items() if kind in (str, Path)} <= weights.FILE_OPTIONS | written
 
 
 def test_an_unknown_method_names_the_nearest():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 from dataclasses import fields
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 
 import kinochrome
 from kinochrome import cli
+from kinochrome.errors import HintError
 from kinochrome.plan import Job
 
 NAMES = (
@@ -64,3 +66,9 @@ def test_errors_are_one_family() -> None:
     codes = [kind.exit_code for kind in kinds]  # type: ignore[attr-defined]
     assert all(issubclass(kind, kinochrome.KinochromeError) for kind in kinds)
     assert len(set(codes)) == len(codes) and min(codes) > 2, "each has an exit code of its own"
+
+
+@pytest.mark.parametrize("time", [math.inf, -math.inf, math.nan, -1.0, b"12"])
+def test_a_time_that_is_none_is_told_and_what_to_give(time: object) -> None:
+    with pytest.raises(HintError, match=r"colorize\(stop=.* is not a time in the film\. Give seconds"):
+        kinochrome.colorize("film.mkv", "colour.mkv", stop=time)

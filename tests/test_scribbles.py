@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -54,7 +56,7 @@ def colour(scene: Scene, target: Path, scribbles: Any, **settings: Any) -> kinoc
 def save(path: Path, letters: np.ndarray) -> Path:
     """R'G'B' or R'G'B' with transparency as PNG; OpenCV wants blue first."""
     order = [2, 1, 0, 3][: letters.shape[2]]
-    cv2.imwrite(str(path), np.ascontiguousarray(letters[..., order]))
+    cv2.imwrite(str(path), np.ascontiguousarray(letters[..., order]), [cv2.IMWRITE_WEBP_QUALITY, 101])  # lossless
     return path
 
 
@@ -91,6 +93,52 @@ def test_an_opaque_layer_is_no_transparency(tmp_path: Path) -> None:
     picture[..., :3] = 90
     picture[4:7, 5:20, :3] = RED
     assert hints.strokes(save(tmp_path / "a.png", picture), (30, 40))[..., 2].sum() == 3 * 15
+
+
+def with_exif(picture: Path, orientation: int, order: str) -> None:
+    """Writes into a PNG or WebP file how it is to be shown; `order` is struct's sign of the bytes' order."""
+    data = picture.read_bytes()
+    exif = (b"II*\0" if order == "<" else b"MM\0*") + struct.pack(order + "IH", 8, 2)
+    exif += struct.pack(order + "HHIHH", 0x0100, 3, 1, 7, 0) + struct.pack(
+        order + "HHIHH", 0x0112, 3, 1, orientation, 0
+    )
+    if picture.suffix == ".png":
+        chunk = b"eXIf" + exif
+        picture.write_bytes(
+            data[:33] + struct.pack(">I", len(exif)) + chunk + struct.pack(">I", zlib.crc32(chunk)) + data[33:]
+        )
+    else:
+        height, width = (side - 1 for side in cv2.imread(str(picture)).shape[:2])
+        says = b"VP8X" + struct.pack("<II", 10, 0x18) + width.to_bytes(3, "little") + height.to_bytes(3, "little")
+        body = b"WEBP" + says + data[12:] + b"EXIF" + struct.pack("<I", len(exif)) + exif
+        picture.write_bytes(b"RIFF" + struct.pack("<I", len(body)) + body)
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("suffix", [".png", ".webp"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_transparency_that_a_tag_turns_is_refused(tmp_path: Path, suffix: str, orientation: int, order: str) -> None:
+    """The picture is square and of one colour, so that neither its shape nor its colours tell."""
+    picture = np.zeros((40, 40, 4), np.uint8)
+    picture[..., :3] = RED
+    picture[2:5, 5:15, 3] = 255
+    path = save(tmp_path / f"a{suffix}", picture)
+    with_exif(path, orientation, order)
+    if orientation == 1:
+        found = hints.strokes(path, (40, 40))
+        assert found[2:5, 5:15, 2].all() and found[..., 2].sum() == 3 * 10
+    else:
+        with pytest.raises(HintError, match=r"is turned by a tag in it \(EXIF\)\. Save it again, upright"):
+            hints.strokes(path, (40, 40))
+
+
+def test_colours_without_transparency_are_turned_as_a_tag_says(tmp_path: Path) -> None:
+    picture = np.full((40, 40, 4), 255, np.uint8)
+    picture[..., :3] = 90
+    picture[2:5, 5:15, :3] = RED
+    path = save(tmp_path / "a.png", picture)
+    with_exif(path, 3, "<")
+    assert hints.strokes(path, (40, 40))[35:38, 25:35, 2].sum() == 3 * 10
 
 
 @pytest.mark.parametrize("alpha", [255, 0])

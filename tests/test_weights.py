@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import sys
 import threading
@@ -73,7 +74,8 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Manners]
 
 
 def folder_holds() -> set[str]:
-    return {path.name for path in weights.folder().iterdir()}
+    """All but the lock, which stays."""
+    return {path.name for path in weights.folder().iterdir()} - {"tiny.pth.lock"}
 
 
 # --- The catalogue and the folder ---
@@ -154,6 +156,37 @@ def test_a_download_that_broke_off_goes_on(server: Manners) -> None:
     server.cut = None
     assert weights.get("tiny").read_bytes() == BODY
     assert server.asked == [None, "bytes=1000-"] and folder_holds() == {"tiny.pth"}
+
+
+def test_two_downloads_of_one_file_do_not_meet(server: Manners) -> None:
+    """The second comes while the first is at it, and one that broke off is resumed by whoever comes next."""
+    refused: list[str] = []
+
+    def meanwhile(here: int, total: int | None) -> None:
+        with pytest.raises(WeightsError, match=r"Another run is downloading tiny into .*Wait for it") as error:
+            weights.get("tiny")
+        refused.append(str(error.value))
+
+    server.cut = 1000
+    with pytest.raises(WeightsError, match="to go on"):
+        weights.get("tiny", meanwhile)
+    server.cut = None
+    assert weights.get("tiny", meanwhile).read_bytes() == BODY
+    assert refused and server.asked == [None, "bytes=1000-"]
+    assert folder_holds() == {"tiny.pth"} and weights.get("tiny").read_bytes() == BODY
+
+
+def test_what_another_run_got_just_now_is_not_got_again(server: Manners, monkeypatch: pytest.MonkeyPatch) -> None:
+    held = weights.held
+
+    @contextlib.contextmanager
+    def held_later(file: Path, busy: WeightsError) -> Iterator[None]:
+        (weights.folder() / "tiny.pth").write_bytes(BODY)
+        with held(file, busy):
+            yield
+
+    monkeypatch.setattr(weights, "held", held_later)
+    assert weights.get("tiny").read_bytes() == BODY and not server.asked
 
 
 def test_a_server_without_ranges_starts_over(server: Manners) -> None:
@@ -420,6 +453,26 @@ def test_shards_of_two_counts_are_not_guessed_between(tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match="2 and 3 shards"):
         weights.read(tmp_path / "net")
     assert same_tensors(weights.read(tmp_path / "net-00002-of-00003.safetensors"), TENSORS)
+
+
+def test_options_count_by_what_their_files_hold(tmp_path: Path) -> None:
+    weights.write(tmp_path / "net.safetensors", TENSORS, HEADER)
+    meant = weights.by_content({"weights": str(tmp_path / "net.safetensors")})
+    (tmp_path / "net.safetensors").rename(tmp_path / "model.onnx")
+    assert weights.by_content({"model": str(tmp_path / "model.onnx")}) == {"model": meant["weights"]}
+    assert weights.by_content({"kino.weights": str(tmp_path / "model.onnx")}) == {"kino.weights": meant["weights"]}
+    weights.write(tmp_path / "net.safetensors", TENSORS, HEADER, SHARD)
+    assert len(weights.by_content({"weights": str(tmp_path / "net.safetensors")})["weights"]) == 3
+    nothing: dict[str, object] = {"weights": "", "model": str(tmp_path / "none"), "rounds": 3}
+    assert weights.by_content(nothing) == nothing
+
+
+def test_an_option_that_names_no_file_is_no_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "small").write_bytes(b"of anything")
+    (tmp_path / "dis-00001-of-00002.safetensors").write_bytes(b"half a network")
+    options = {"variant": "small", "kino.variant": "small", "flow": "dis", "licence": "All rights reserved. " * 20}
+    assert weights.by_content(options) == options
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no such limit")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from fractions import Fraction
 from pathlib import Path
@@ -63,9 +64,11 @@ def _texts(given: Hints) -> tuple[str, ...]:
 def _seconds(time: object, name: str) -> Fraction | None:
     if time is None or isinstance(time, str):
         return None if time is None else parse_time(time)
-    if isinstance(time, int | float | Fraction) and time >= 0:
+    if isinstance(time, int | float | Fraction) and 0 <= time < math.inf:
         return Fraction(time)
-    raise HintError(f"colorize({name}={time!r}) is not a time in the film. Give seconds (12.5) or '00:00:12.5'.")
+    raise HintError(
+        f"colorize({name}={time!r}) is not a time in the film. Give seconds (12.5) or '00:00:12.5', or leave it out."
+    )
 
 
 def frame_rate(given: object) -> Fraction | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Literal
 
 import cv2
@@ -72,23 +73,30 @@ def split(shots: Sequence[Shot], longest: int, overlap: int = OVERLAP) -> list[P
         tail = shots[n + 1].fade if n + 1 < len(shots) else 0
         begin, end = shot.start - shot.fade, shot.stop - tail
         # A dissolve's frames come on top of the last piece, so every piece leaves room for them.
-        room = max(longest - overlap - 2 * tail, longest // 2, 1)
-        # … and the first piece holds the whole dissolve from the shot before.
-        count = max(1, min(-(-(end - begin) // room), (end - begin) // max(1, 2 * shot.fade)))
-        bounds = [begin + (end - begin) * k // count for k in range(count + 1)]
-        for k in range(count):
-            start, stop = bounds[k], bounds[k + 1]
+        bounds = _bounds(begin, end, max(longest - overlap - 2 * tail, longest // 2, 1), 2 * shot.fade)
+        for k, (start, stop) in enumerate(pairwise(bounds)):
             pieces.append(
                 Piece(
                     shot=n,
                     first=max(begin, start - overlap) if k else start,
                     start=start,
                     stop=stop,
-                    last=stop + (2 * tail if k == count - 1 else 0),
+                    last=stop + (2 * tail if stop == end else 0),
                     continues=k > 0,
                 )
             )
     return pieces
+
+
+def _bounds(begin: int, end: int, room: int, head: int) -> list[int]:
+    """Where pieces of at most `room` frames begin, and the end; the first holds all `head` frames of a dissolve."""
+    even = _evenly(begin, end, room)
+    return even if even[1] - begin >= head else [begin, *_evenly(begin + head, end, room)]
+
+
+def _evenly(begin: int, end: int, room: int) -> list[int]:
+    count = max(1, -(-(end - begin) // room))
+    return [begin + (end - begin) * k // count for k in range(count + 1)]
 
 
 def backward_starts(references: Sequence[Reference]) -> list[int]:

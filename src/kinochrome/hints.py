@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import Literal
 
 import cv2
 import numpy as np
@@ -115,7 +117,7 @@ def strokes(picture: Path, size: tuple[int, int]) -> np.ndarray:
             f"({size[1]}x{size[0]}). Draw on a still that `kinochrome stills` has saved, and do not crop it."
         )
     lab = color.lab_from_rgb(torch.from_numpy(np.ascontiguousarray(rgb)).permute(2, 0, 1))
-    opaque = _opaque(picture, rgb.shape[:2])
+    opaque = _opaque(picture)
     where = lab[1:].norm(dim=0).numpy() > COLOURED if opaque is None else opaque
     if not where.any():
         raise HintError(
@@ -125,18 +127,36 @@ def strokes(picture: Path, size: tuple[int, int]) -> np.ndarray:
     return np.dstack([*lab[1:].numpy(), np.ones_like(rgb[..., 0])]) * where[..., None]
 
 
-def _opaque(picture: Path, size: tuple[int, ...]) -> np.ndarray | None:
+def _opaque(picture: Path) -> np.ndarray | None:
     """(h, w) bool: at least half opaque; None for a picture that is so everywhere."""
     if picture.suffix.lower() in (".exr", ".dpx"):  # of film's own formats only colours are read
         return None
-    pixels = cv2.imdecode(np.frombuffer(picture.read_bytes(), np.uint8), cv2.IMREAD_UNCHANGED)
+    data = picture.read_bytes()
+    pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     if pixels is None or pixels.ndim < 3 or pixels.shape[2] < 4:
         return None
     most = {"uint8": 255, "uint16": 65535}.get(pixels.dtype.name, 1)
     opaque = pixels[..., 3] >= most / 2
-    if opaque.shape != size:
+    if opaque.all():
+        return None
+    # OpenCV turns colours as the tag says, but not what it reads unchanged, and transparency comes no other way.
+    if _is_turned(data):
         raise HintError(f"--scribble {picture} is turned by a tag in it (EXIF). Save it again, upright, as PNG.")
-    return None if opaque.all() else opaque
+    return opaque
+
+
+def _is_turned(data: bytes) -> bool:
+    """Whether the EXIF block of a PNG or WebP file says that it is shown turned or mirrored."""
+    block = re.search(rb"(?:eXIf|EXIF.{4}(?:Exif\0\0)?)(II\*\0|MM\0\*)", data, re.DOTALL)
+    if block is None:
+        return False
+    exif = data[block.start(1) :]
+    order: Literal["little", "big"] = "little" if exif.startswith(b"II") else "big"
+    first = int.from_bytes(exif[4:8], order)
+    count = int.from_bytes(exif[first : first + 2], order)
+    entries = (exif[start : start + 12] for start in range(first + 2, first + 2 + 12 * count, 12))
+    # 0x0112 is the orientation; 1 is upright, 2 to 8 are not, and OpenCV minds no other.
+    return any(int.from_bytes(e[:2], order) == 0x0112 and 2 <= int.from_bytes(e[8:10], order) <= 8 for e in entries)
 
 
 def _borrowed(placed: Sequence[tuple[int, PictureHint]], shot: Shot, thumbnails: np.ndarray) -> Serving:

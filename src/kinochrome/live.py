@@ -46,8 +46,8 @@ def stream(
     """Gives every frame in colour: (H, W, 3) R'G'B' of the depth that came in, in order, as many as came in.
 
     `frames` are (H, W) grey or (H, W, 3) R'G'B' arrays, uint8 or uint16, all of one size. `references` are pictures
-    by frame number (from 0): a file, or an R'G'B' array. A shot without one is matched to the latest before it, or to
-    the first of all. `ahead` is both the delay and the memory, in frames.
+    by frame number (from 0): a file, or an R'G'B' array of uint8, uint16 or floats 0..1. A shot without one is matched
+    to the latest before it, or to the first of all. `ahead` is both the delay and the memory, in frames.
     """
     source = iter(frames)
     first = next(source, None)
@@ -179,8 +179,20 @@ class _Painter:
 
 
 def _picture(picture: str | Path | np.ndarray) -> np.ndarray:
-    if isinstance(picture, np.ndarray):
-        if picture.ndim != 3 or picture.shape[2] != 3:
-            raise HintError(f"a reference is an R'G'B' array (H, W, 3), not {picture.shape}: it tells colours.")
-        return picture.astype(np.float32) / np.iinfo(picture.dtype).max if picture.dtype.kind == "u" else picture
-    return video.read_picture(Path(picture))
+    """R'G'B' float32 (height, width, 3), 0..1."""
+    if not isinstance(picture, np.ndarray):
+        return video.read_picture(Path(picture))
+    if picture.ndim != 3 or picture.shape[2] != 3:
+        raise HintError(f"a reference is an R'G'B' array (H, W, 3), not {picture.shape}: it tells colours.")
+    if picture.dtype in (np.uint8, np.uint16):
+        return picture.astype(np.float32) / np.iinfo(picture.dtype).max
+    # Put so that what is no number is refused, too.
+    if picture.dtype.kind != "f" or not ((picture >= 0) & (picture <= 1)).all():
+        reach = (
+            f" from {picture.min():.4g} to {picture.max():.4g}" if picture.size and picture.dtype.kind in "iuf" else ""
+        )
+        raise HintError(
+            f"a reference is an array of uint8, of uint16, or of floats from 0 to 1, not of {picture.dtype}{reach}. "
+            "If its values reach 255, give picture.astype(np.uint8)."
+        )
+    return picture.astype(np.float32)

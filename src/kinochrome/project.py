@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -19,9 +18,10 @@ from dataclasses import asdict, dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import Any, BinaryIO
+from typing import Any
 
 from .errors import HintError, ProjectError, VideoError
+from .locks import held
 from .types import Shot
 
 VERSION = 2
@@ -185,25 +185,9 @@ def remove(path: Path) -> None:
 def locked(folder: Path) -> Iterator[None]:
     """Nobody else works in this folder meanwhile; the system lets go of it even after a crash."""
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "lock").open("wb") as handle:
-        try:
-            _lock(handle)
-        except OSError as error:
-            raise ProjectError(
-                f"Another run is at work in {folder}. Wait for it, or name another folder with --project."
-            ) from error
+    busy = ProjectError(f"Another run is at work in {folder}. Wait for it, or name another folder with --project.")
+    with held(folder / "lock", busy):
         yield
-
-
-def _lock(handle: BinaryIO) -> None:
-    if os.name == "nt":
-        import msvcrt
-
-        msvcrt.locking(handle.fileno(), msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
-    else:
-        import fcntl
-
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def check_free(place: Path, overwrite: bool) -> None:

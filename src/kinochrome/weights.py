@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from .errors import WeightsError
+from .locks import held
 
 if TYPE_CHECKING:
     import torch
@@ -221,16 +222,35 @@ def get(name: str, report: Report = lambda here, total: None) -> Path:
     """The file of weights, downloaded into the folder unless it is there; a download that broke off goes on."""
     line = published(name)
     path = folder() / line.file
-    if path.is_file() and _digest(path) == line.sha256:
+    if _is_whole(path, line):
         return path
+    lock = path.with_name(path.name + ".lock")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        lock.touch()
     except OSError as error:
         raise WeightsError(
             f"No folder for weights: {error}. Set KINOCHROME_WEIGHTS to one you may write to."
         ) from error
+    busy = WeightsError(
+        f"Another run is downloading {name} into {path.parent}. Wait for it: then the weights are here."
+    )
+    with held(lock, busy):
+        # Whoever held the lock before may have got it.
+        if not _is_whole(path, line):
+            _fetch(name, path, report)
+    return path
+
+
+def _is_whole(path: Path, line: Published) -> bool:
+    return path.is_file() and _digest(path) == line.sha256
+
+
+def _fetch(name: str, path: Path, report: Report) -> None:
+    """Downloads what is missing, and puts the file in place once its checksum is right."""
+    line = published(name)
     part = path.with_name(path.name + ".part")
-    if not part.is_file() or _digest(part) != line.sha256:
+    if not _is_whole(part, line):
         _download(line, part, report)
     if (digest := _digest(part)) != line.sha256:
         part.unlink()
@@ -239,7 +259,6 @@ def get(name: str, report: Report = lambda here, total: None) -> Path:
             "deleted. Try once more; if it stays so, the published file has changed and must not be trusted."
         )
     part.replace(path)
-    return path
 
 
 def _download(line: Published, part: Path, report: Report) -> None:
@@ -397,14 +416,22 @@ def _files(path: Path) -> list[Path]:
     return files
 
 
-def by_content(options: Mapping[str, Any]) -> dict[str, Any]:
-    """A method's options by what they mean: of those that name files, in shards maybe, the content, not the name."""
+FILE_OPTIONS = frozenset({"weights", "model"})
+"""What options that name a network's file are called: those of methods, and of engines."""
 
-    def meant(value: Any) -> Any:
-        files = _files(Path(value)) if isinstance(value, str) and value else []
+
+def by_content(options: Mapping[str, Any]) -> dict[str, Any]:
+    """A method's options by what they mean: of those that name files, in shards maybe, the content, not the name.
+
+    `options` by their names, or as METHOD.OPTION.
+    """
+
+    def meant(value: str) -> list[str] | str:
+        files = _files(Path(value)) if value else []
         return [_digest(file) for file in files if file.is_file()] or value
 
-    return {name: meant(value) for name, value in options.items()}
+    # Any other text, such as a licence, is no path, even where a file happens to be called so.
+    return {name: meant(value) if name.rpartition(".")[2] in FILE_OPTIONS else value for name, value in options.items()}
 
 
 def _words_of(path: Path) -> dict[str, str]:
