@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Literal
 
 import cv2
 import numpy as np
@@ -131,32 +129,21 @@ def _opaque(picture: Path) -> np.ndarray | None:
     """(h, w) bool: at least half opaque; None for a picture that is so everywhere."""
     if picture.suffix.lower() in (".exr", ".dpx"):  # of film's own formats only colours are read
         return None
-    data = picture.read_bytes()
-    pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    data = np.frombuffer(picture.read_bytes(), np.uint8)
+    pixels = cv2.imdecode(data, cv2.IMREAD_UNCHANGED)
     if pixels is None or pixels.ndim < 3 or pixels.shape[2] < 4:
         return None
     most = {"uint8": 255, "uint16": 65535}.get(pixels.dtype.name, 1)
     opaque = pixels[..., 3] >= most / 2
     if opaque.all():
         return None
-    # OpenCV turns colours as the tag says, but not what it reads unchanged, and transparency comes no other way.
-    if _is_turned(data):
-        raise HintError(f"--scribble {picture} is turned by a tag in it (EXIF). Save it again, upright, as PNG.")
-    return opaque
-
-
-def _is_turned(data: bytes) -> bool:
-    """Whether the EXIF block of a PNG or WebP file says that it is shown turned or mirrored."""
-    block = re.search(rb"(?:eXIf|EXIF.{4}(?:Exif\0\0)?)(II\*\0|MM\0\*)", data, re.DOTALL)
-    if block is None:
-        return False
-    exif = data[block.start(1) :]
-    order: Literal["little", "big"] = "little" if exif.startswith(b"II") else "big"
-    first = int.from_bytes(exif[4:8], order)
-    count = int.from_bytes(exif[first : first + 2], order)
-    entries = (exif[start : start + 12] for start in range(first + 2, first + 2 + 12 * count, 12))
-    # 0x0112 is the orientation; 1 is upright, 2 to 8 are not, and OpenCV minds no other.
-    return any(int.from_bytes(e[:2], order) == 0x0112 and 2 <= int.from_bytes(e[8:10], order) <= 8 for e in entries)
+    # Colours come turned as a tag (EXIF) says, what is read unchanged does not: written as a picture of its own, with
+    # the same tags, it does.
+    _, kinds, tags = cv2.imdecodeWithMetadata(data, flags=cv2.IMREAD_UNCHANGED)
+    _, again = cv2.imencodeWithMetadata(".png", opaque.astype(np.uint8), kinds, tags)
+    upright = cv2.imdecode(again, cv2.IMREAD_GRAYSCALE)
+    assert upright is not None
+    return upright > 0
 
 
 def _borrowed(placed: Sequence[tuple[int, PictureHint]], shot: Shot, thumbnails: np.ndarray) -> Serving:
