@@ -114,6 +114,23 @@ def shorten(monkeypatch: pytest.MonkeyPatch, longest: int) -> None:
     monkeypatch.setattr(plan.clips, "split", lambda shots, _, overlap=1: whole(shots, longest, overlap))
 
 
+def test_pieces_behind_a_long_dissolve_show_what_the_whole_shows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene = make_scene(tmp_path / "film.mkv", (16, 18))
+    listed = tmp_path / "shots.csv"
+    listed.write_text("shot,start,stop,start_time,stop_time,fade,colour\n1,0,16,,,0,no\n2,16,34,,,4,no\n")
+    settings: dict[str, Any] = {"method": "kino", "shots": listed}
+    colour(scene, tmp_path / "whole.mkv", both_stills(scene, tmp_path), **settings)
+    shorten(monkeypatch, 5)
+    told: list[str] = []
+    colour(scene, tmp_path / "pieces.mkv", both_stills(scene, tmp_path), **settings, report=lambda e, _: told.append(e))
+    assert told.count("piece") == 6 + 1 + 4, "12 frames by two, the 9 of the dissolve, and 13 by four at most"
+    pairs = zip(decoded(tmp_path / "whole.mkv"), decoded(tmp_path / "pieces.mkv"), strict=True)
+    # One code: where a colour lies between two, the last digit of a float decides.
+    assert max(np.abs(a.astype(int) - b).max() for (_, x), (_, y) in pairs for a, b in zip(x, y, strict=True)) <= 1
+
+
 def test_a_stopped_run_goes_on_and_ends_the_same(scene: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shorten(monkeypatch, 6)
     stills = both_stills(scene, tmp_path)

@@ -22,8 +22,8 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 import kinochrome
-from kinochrome import chain, cli, color, methods, plan, progress, project, proposals, video
-from kinochrome.errors import HintError, MethodError
+from kinochrome import chain, cli, color, engines, methods, plan, progress, project, proposals, video
+from kinochrome.errors import HintError, MethodError, VideoError
 from kinochrome.hints import Serving
 from kinochrome.plan import Job
 from kinochrome.progress import Progress
@@ -222,6 +222,15 @@ def test_a_model_described_in_a_file_paints_and_counts_by_what_it_holds(scene: S
     assert not set(names[0]) & set(names[1])
 
 
+def test_the_file_of_a_model_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    save_flat(tmp_path / "tiny.onnx", [12.0, BLUE])
+    (tmp_path / "tiny.toml").write_text(TINY, encoding="utf-8")
+    seen, read = [], engines.read
+    monkeypatch.setattr(engines, "read", lambda file: seen.append(file) or read(file))
+    painter = proposals.load(Wanted(str(tmp_path / "tiny.toml"), {}), FILM)
+    assert seen == [tmp_path / "tiny.toml"] and painter.step.options == read(seen[0])
+
+
 # --- within a film ---
 
 
@@ -302,6 +311,15 @@ def test_a_picture_that_a_person_corrected_stays(scene: Scene, tmp_path: Path) -
     assert served(second) == served(first) and second.names[0] != first.names[0]
     Album(tmp_path / "work").clear()
     assert [left.name for left in path.parent.iterdir()] == [path.name]
+
+
+@pytest.mark.parametrize("text", ["[]", "3", "{}", '{"frames": [1], "pictures": {}}', "{", ""])
+def test_notes_that_are_damaged_tell_nothing(tmp_path: Path, text: str) -> None:
+    (tmp_path / "automatic").mkdir()
+    (tmp_path / "automatic" / "made.json").write_text(text, encoding="utf-8")
+    album = Album(tmp_path)
+    assert (album.frames, album.pictures) == ({}, {})
+    assert album.frame("key", lambda: 7) == 7 and Album(tmp_path).frames == {"key": 7}
 
 
 def test_nothing_is_left_of_a_run_that_began_nothing(scene: Scene, tmp_path: Path) -> None:
@@ -392,6 +410,22 @@ def test_a_long_film_has_several_sheets(scene: Scene, tmp_path: Path, monkeypatc
     assert sheets == ["proposals.png", "proposals-2.png", "proposals-3.png"]
     heights = [video.read_picture(tmp_path / "guesses" / "proposals" / name).shape[0] for name in sheets]
     assert heights[0] == heights[1] > heights[2]
+
+
+@pytest.mark.parametrize("kept", ["proposal-2-frame-000012.png", "proposals.png"])
+def test_proposals_that_are_there_are_replaced_only_when_asked(scene: Scene, tmp_path: Path, kept: str) -> None:
+    words = (scene.film, tmp_path / "guesses", 3, 12, "--colour", "dice", "--proposals", 2)
+    written = run(*words)
+    for path in written:
+        if path.name == kept:
+            path.write_bytes(b"corrected by hand")
+        else:
+            path.unlink()
+    with pytest.raises(VideoError, match=f"{kept} exists already.*--overwrite"):
+        run(*words)
+    assert [path.name for path in written if path.exists()] == [kept], "told before anything is painted"
+    assert run(*words, "--overwrite") == written
+    assert all(video.read_picture(path).size for path in written)
 
 
 @pytest.mark.parametrize(

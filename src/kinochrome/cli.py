@@ -234,7 +234,9 @@ def stills(
     set_: Annotated[
         list[str] | None, typer.Option("--set", help="METHOD.OPTION=VALUE of the one that colours.")
     ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace stills, painted ones too.")] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace stills and proposals, painted ones too.")
+    ] = False,
     deinterlace: Annotated[bool, typer.Option("--deinterlace", help="For interlaced sources.")] = False,
 ) -> None:
     """Saves frames as pictures, to be coloured in any paint program and given back as references.

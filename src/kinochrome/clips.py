@@ -73,7 +73,7 @@ def split(shots: Sequence[Shot], longest: int, overlap: int = OVERLAP) -> list[P
         tail = shots[n + 1].fade if n + 1 < len(shots) else 0
         begin, end = shot.start - shot.fade, shot.stop - tail
         # A dissolve's frames come on top of the last piece, so every piece leaves room for them.
-        bounds = _bounds(begin, end, max(longest - overlap - 2 * tail, longest // 2, 1), 2 * shot.fade)
+        bounds = _bounds(begin, end, max(longest - overlap - 2 * tail, longest // 2, 1), shot.fade)
         for k, (start, stop) in enumerate(pairwise(bounds)):
             pieces.append(
                 Piece(
@@ -88,15 +88,18 @@ def split(shots: Sequence[Shot], longest: int, overlap: int = OVERLAP) -> list[P
     return pieces
 
 
-def _bounds(begin: int, end: int, room: int, head: int) -> list[int]:
-    """Where pieces of at most `room` frames begin, and the end; the first holds all `head` frames of a dissolve."""
+def _bounds(begin: int, end: int, room: int, fade: int) -> list[int]:
+    """Where pieces of at most `room` frames begin, and the end; the first holds the whole dissolve, however long."""
+    # … and a frame more, so that what it hands on is of this shot alone.
+    head = min(2 * fade + 1, end - begin)
     even = _evenly(begin, end, room)
     return even if even[1] - begin >= head else [begin, *_evenly(begin + head, end, room)]
 
 
 def _evenly(begin: int, end: int, room: int) -> list[int]:
-    count = max(1, -(-(end - begin) // room))
-    return [begin + (end - begin) * k // count for k in range(count + 1)]
+    """The bounds of pieces of equal length; `begin` alone where no frame is left."""
+    count = -(-(end - begin) // room)
+    return [begin + (end - begin) * k // max(1, count) for k in range(count + 1)]
 
 
 def backward_starts(references: Sequence[Reference]) -> list[int]:

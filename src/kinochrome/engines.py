@@ -24,7 +24,7 @@ import torch.nn.functional as F
 
 from . import color, sweeps, weights
 from .errors import MethodError, WeightsError, did_you_mean
-from .types import Clip, Method, Painted
+from .types import Clip, Painted
 
 Size = tuple[int, ...]
 Numbers = tuple[float, ...]
@@ -88,7 +88,7 @@ class EngineOptions:
     """Of the ONNX file; another one is then refused."""
 
 
-def load(file: Path, device: str = "cpu") -> Method:
+def load(file: Path, device: str = "cpu") -> Engine:
     """The engine that a TOML file describes, its model open on the device."""
     return Engine(read(file), device)
 

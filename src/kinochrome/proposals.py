@@ -101,7 +101,7 @@ def _described(wanted: Wanted, info: VideoInfo, device: str) -> Painter:
     method = engines.load(path, device)
     _check_needs_nothing(wanted, method)
     size = clips.small_size(info, wanted.height) if wanted.height else method.working_size(*info.upright_size)
-    return Painter(path.stem, Step(path.stem, engines.read(path), method, size), device)
+    return Painter(path.stem, Step(path.stem, method.options, method, size), device)
 
 
 def _check_needs_nothing(wanted: Wanted, method: type[Method] | Method) -> None:
@@ -223,13 +223,14 @@ class Album:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder / "automatic"
-        made: dict[str, Any] = {}
-        with suppress(OSError, ValueError):
-            made = json.loads((self.folder / "made.json").read_text(encoding="utf-8"))
-        self.frames: dict[str, int] = made.get("frames", {})
+        self.frames: dict[str, int] = {}
         """By a digest of film and span."""
-        self.pictures: dict[str, list[str]] = made.get("pictures", {})
+        self.pictures: dict[str, list[str]] = {}
         """What each was made from, and what it holds, both in short."""
+        # A file that is missing or damaged tells nothing; then all pictures that are here count as a person's.
+        with suppress(OSError, ValueError, TypeError, KeyError):
+            made = json.loads((self.folder / "made.json").read_text(encoding="utf-8"))
+            self.frames, self.pictures = dict(made["frames"]), dict(made["pictures"])
 
     def frame(self, key: str, choose: Callable[[], int]) -> int:
         """The frame chosen under this key, now or by an earlier run."""
@@ -327,39 +328,45 @@ def write(
 ) -> Iterator[Path]:
     """Writes frames coloured by one painter as stills; by several as proposals, each frame by each of them."""
     if len(painters) > 1:
-        return _written_proposals(painters, film, frames, folder)
+        return _written_proposals(painters, film, frames, folder, overwrite)
     return sheet.stills(film.info, film.table, frames, folder, partial(picture, painters[0]), overwrite)
 
 
-def _written_proposals(painters: Sequence[Painter], film: Film, frames: Iterable[int], folder: Path) -> Iterator[Path]:
+def _written_proposals(
+    painters: Sequence[Painter], film: Film, frames: Iterable[int], folder: Path, overwrite: bool
+) -> Iterator[Path]:
     """Pictures in a folder of their own, where none is taken for a reference before it is chosen, and their sheets.
 
     The frame's number comes last in a name: the one that is chosen and copied elsewhere still says where it belongs.
+    As of stills, what is there is replaced only to `overwrite`.
     """
     inside = project.made_folder(project.made_folder(folder) / "proposals")
+    paths = {
+        frame: [inside / f"proposal-{n}-frame-{frame:06d}.png" for n in range(1, len(painters) + 1)] for frame in frames
+    }
+    sheets = [_sheet_path(inside, number) for number in range(1, -(-len(paths) // STILLS) + 1)]
+    for path in (*(path for made in paths.values() for path in made), *sheets):
+        project.check_free(path, overwrite)
     rows: list[list[sheet.Cell]] = []
-    done = 0
-    for frame in sheet.frames_of(film.info, film.table, frames):
+    for done, frame in enumerate(sheet.frames_of(film.info, film.table, paths), 1):
         cells = []
-        for n, painter in enumerate(painters, 1):
-            path = inside / f"proposal-{n}-frame-{frame.index:06d}.png"
+        for n, (painter, path) in enumerate(zip(painters, paths[frame.index], strict=True), 1):
             made = picture(painter, frame, film.info)
             video.write_picture(path, made)
             yield path
             cells.append((_small(made), f"frame {frame.index}: proposal {n}"))
         rows += [cells[first : first + COLUMNS] for first in range(0, len(cells), COLUMNS)]
-        done += 1
-        if done % STILLS == 0:
-            yield _written_sheet(rows, inside, done)
+        if done % STILLS == 0 or done == len(paths):
+            yield _written_sheet(rows, sheets[(done - 1) // STILLS])
             rows = []
-    if rows:
-        yield _written_sheet(rows, inside, done)
 
 
-def _written_sheet(rows: list[list[sheet.Cell]], folder: Path, done: int) -> Path:
+def _sheet_path(folder: Path, number: int) -> Path:
     """`proposals.png`, and of a long film `proposals-2.png` and so on."""
-    number = -(-done // STILLS)
-    path = folder / ("proposals.png" if number == 1 else f"proposals-{number}.png")
+    return folder / ("proposals.png" if number == 1 else f"proposals-{number}.png")
+
+
+def _written_sheet(rows: list[list[sheet.Cell]], path: Path) -> Path:
     blank = (np.full_like(rows[0][0][0], sheet.PAPER), "")
     longest = max(map(len, rows))
     video.write_picture(path, sheet.contact_sheet([row + [blank] * (longest - len(row)) for row in rows]))
