@@ -130,7 +130,7 @@ def _opaque(picture: Path) -> np.ndarray | None:
     if picture.suffix.lower() in (".exr", ".dpx"):  # of film's own formats only colours are read
         return None
     data = np.frombuffer(picture.read_bytes(), np.uint8)
-    pixels = cv2.imdecode(data, cv2.IMREAD_UNCHANGED)
+    pixels, kinds, tags = cv2.imdecodeWithMetadata(data, flags=cv2.IMREAD_UNCHANGED)
     if pixels is None or pixels.ndim < 3 or pixels.shape[2] < 4:
         return None
     most = {"uint8": 255, "uint16": 65535}.get(pixels.dtype.name, 1)
@@ -139,7 +139,6 @@ def _opaque(picture: Path) -> np.ndarray | None:
         return None
     # Colours come turned as a tag (EXIF) says, what is read unchanged does not: written as a picture of its own, with
     # the same tags, it does.
-    _, kinds, tags = cv2.imdecodeWithMetadata(data, flags=cv2.IMREAD_UNCHANGED)
     _, again = cv2.imencodeWithMetadata(".png", opaque.astype(np.uint8), kinds, tags)
     upright = cv2.imdecode(again, cv2.IMREAD_GRAYSCALE)
     assert upright is not None

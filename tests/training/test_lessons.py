@@ -17,29 +17,25 @@ from tests.metrics.judges import no_weights, raft  # noqa: F401
 from . import test_bistnet, test_lstvc, test_vcgan
 from .tiny import steps_down
 
-MOVING = {
+MOVING: dict[str, tuple[Callable[..., Any], set[str]]] = {
     "bistnet": (test_bistnet.task_of, {"ahead_step", "ahead_way", "back_step", "back_way"}),
     "lstvc": (test_lstvc.task_of, {"step", "counter"}),
     "vcgan": (lambda footage, **changes: test_vcgan.task_of(footage, test_vcgan.STAGE2, **changes), {"motion"}),
 }
-TASKS = pytest.mark.parametrize(("task_of", "motion"), MOVING.values(), ids=MOVING)
+TASKS = pytest.mark.parametrize("name", MOVING)
 
 
 @TASKS
-def test_a_network_finds_motion_in_the_batch(
-    footage: Footage,
-    raft: Raft,  # noqa: F811
-    task_of: Callable[..., Any],
-    motion: set[str],
-) -> None:
+def test_a_network_finds_motion_in_the_batch(footage: Footage, raft: Raft, name: str) -> None:  # noqa: F811
+    task_of, motion = MOVING[name]
     by_search = task_of(footage).examples(0, 1)[0]
     task = task_of(footage, lesson={"flow": "raft_small"})
     batch = task.examples(0, 1)[0]
     found = set(by_search) - set(batch)
     assert found and found <= motion and set(batch) == set(by_search) - motion
     task.terms(batch)
-    assert all(batch[name].shape == by_search[name].shape for name in found)
-    assert not any(torch.equal(batch[name], by_search[name]) for name in found)
+    assert all(batch[key].shape == by_search[key].shape for key in found)
+    assert not any(torch.equal(batch[key], by_search[key]) for key in found)
     totals = steps_down(task, batch, 6, 2e-3)
     assert totals[-1] < totals[0]
 
@@ -57,12 +53,8 @@ def test_it_is_the_motion_of_lightness_by_that_network(footage: Footage, raft: R
 
 
 @TASKS
-def test_its_weights_are_asked_for_first(
-    footage: Footage,
-    no_weights: None,  # noqa: F811
-    task_of: Callable[..., Any],
-    motion: set[str],
-) -> None:
+def test_its_weights_are_asked_for_first(footage: Footage, no_weights: None, name: str) -> None:  # noqa: F811
+    task_of, _ = MOVING[name]
     with pytest.raises(WeightsError, match="`kinochrome weights get raft_large`"):
         task_of(footage, lesson={"flow": "raft_large"})
     with pytest.raises(TrainingError, match=r"lesson.flow.*dis.*raft_small"):

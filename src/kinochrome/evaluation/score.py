@@ -177,11 +177,12 @@ def kept(path: Path, key: str) -> Scored | None:
     """What an earlier run found under the same conditions; None where there is nothing, or all has changed."""
     try:
         with np.load(path) as held:
+            told = json.loads(held[WORDS].tobytes())
+            if told["key"] != key:
+                return None
             gathered = dict(held)
-        words, picture = (gathered.pop(name).tobytes() for name in (WORDS, PICTURE))
-        told = json.loads(words)
-        if told["key"] != key:
-            return None
+        picture = gathered.pop(PICTURE).tobytes()
+        del gathered[WORDS]
         return Scored(told["figures"], told["index"], told["frames"], gathered, picture, told["worst"])
     except (OSError, ValueError, KeyError, TypeError, EOFError, BadZipFile):
         return None
