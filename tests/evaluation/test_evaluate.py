@@ -104,12 +104,23 @@ def test_windows_of_90_frames(tmp_path: Path) -> None:
     assert found.skipped == {"short": "has 2 of the 90 frames that bistnet-90 needs"}
 
 
-def test_the_given_frame_is_reproduced_where_it_is_scored(data: Path, tmp_path: Path) -> None:
+def test_the_given_frame_is_reproduced_exactly_where_it_is_scored(data: Path, tmp_path: Path) -> None:
+    without = evaluate(job(data, tmp_path))
     found = evaluate(job(data, tmp_path, include_exemplar=True, metrics=("psnr", "mse")))
-    scored = found.scores["flow"]["long"]
-    assert scored.index == [0, 1, 2, 3, 4, 5]
-    assert scored.frames["mse"][0] < 1e-7 < scored.frames["mse"][1]  # type: ignore[operator]
+    for row in ("flow", "copy"):
+        scored = found.scores[row]["long"]
+        assert scored.index == [0, 1, 2, 3, 4, 5]
+        assert scored.frames["mse"][0] == 0 < scored.frames["mse"][1], row  # type: ignore[operator]
+        assert scored.frames["psnr"][0] is None, "infinite, not some figure of rounding"
+        assert found.figure(row, "long", "psnr") == pytest.approx(without.figure(row, "long", "psnr"))
     assert "scored too" in found.header["given frames"]
+
+
+def test_with_8_bit_luma_the_given_frame_is_rounded_as_the_product_does(data: Path, tmp_path: Path) -> None:
+    found = evaluate(job(data, tmp_path, grey="luma", include_exemplar=True))
+    for row in ("flow", "copy"):
+        first, second = found.scores[row]["long"].frames["psnr"][:2]
+        assert second < first < 60, row  # type: ignore[operator]
 
 
 def test_with_8_bit_luma_the_luma_stays(data: Path, tmp_path: Path) -> None:
