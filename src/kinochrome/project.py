@@ -210,13 +210,19 @@ def made_folder(folder: Path, parents: bool = False) -> Path:
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """A file that is either complete or not there under this name."""
+    """A file that is either complete or as it was before; a disk that is full, or closed to us, is a VideoError."""
     partial = path.with_name(path.name + ".partial")
     try:
-        partial.write_bytes(content)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+        try:
+            partial.write_bytes(content)
+            partial.replace(path)
+        finally:
+            partial.unlink(missing_ok=True)
+    except OSError as error:
+        raise VideoError(
+            f"{path} could not be written ({error.strerror}). Make room there, or allow it, then give the same command "
+            "again."
+        ) from error
 
 
 def bytes_in_words(count: int) -> str:

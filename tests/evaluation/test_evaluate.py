@@ -24,6 +24,7 @@ from kinochrome.evaluation.rows import TruthRow
 from kinochrome.evaluation.score import Measures, Scored, keep, kept, place, score_clip
 from kinochrome.evaluation.table import as_json
 from kinochrome.nets.raft import Raft
+from tests.disk import full_disk
 from tests.evaluation.data import write_clip, write_data
 from tests.metrics.clips import grey, panned
 from tests.metrics.judges import no_weights, raft  # noqa: F401
@@ -181,6 +182,24 @@ def test_what_is_kept_is_of_one_run(data: Path, tmp_path: Path) -> None:
     for damaged in (b"", whole[: len(whole) // 2], whole[:-30], b"PK"):
         file.write_bytes(damaged)
         assert kept(file, "one") is None
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no such limit")
+def test_a_full_disk_is_told_and_what_was_scored_is_kept(data: Path, tmp_path: Path) -> None:
+    evaluate(job(data, tmp_path, clips=("long",)))
+    before = {file: file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()}
+    with full_disk(100), pytest.raises(VideoError, match=r"short\.npz could not be written .*Make room"):
+        evaluate(job(data, tmp_path))
+    assert {file: file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()} == before
+    seen: list[str] = []
+    evaluate(job(data, tmp_path), lambda clip, done, total: seen.append(clip))
+    assert set(seen) == {"short"}
+
+
+def test_a_place_of_figures_that_cannot_be_is_told(data: Path, tmp_path: Path) -> None:
+    (tmp_path / "scores").write_text("a file in its place")
+    with pytest.raises(VideoError, match=r"scores.flow cannot be made or written"):
+        evaluate(job(data, tmp_path))
 
 
 def test_auto_is_the_device_it_chooses(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,6 +8,7 @@ import json
 import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Mapping
 from html.parser import HTMLParser
 from pathlib import Path
@@ -16,12 +17,14 @@ import cv2
 import numpy as np
 import pytest
 
+from kinochrome.errors import VideoError
 from kinochrome.evaluation.page import page, plot
 from kinochrome.evaluation.report import as_csv, as_markdown, as_tex, write
 from kinochrome.evaluation.score import Scored
 from kinochrome.evaluation.table import Evaluation, notes, shown
 from kinochrome.evaluation.worst import FULL, Worst, beside
 from kinochrome.metrics.picture import Picture
+from tests.disk import full_disk
 from tests.metrics.clips import flat
 
 
@@ -188,3 +191,10 @@ def test_all_files_are_written(tmp_path: Path) -> None:
     told = json.loads(files[0].read_text(encoding="utf-8"))
     assert told["methods"]["good"]["clips"]["bear_1"]["psnr"] == 30.0
     assert told["skipped"] == {"tiny": "has 1 of the 2 frames"}
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no such limit")
+def test_a_report_that_finds_no_room_is_told(tmp_path: Path) -> None:
+    with full_disk(100), pytest.raises(VideoError, match=r"report\.json could not be written .*Make room"):
+        write(made_up(ROWS), tmp_path)
+    assert not list(tmp_path.iterdir()), "nothing half is left"

@@ -9,8 +9,6 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -25,6 +23,7 @@ from kinochrome.methods import kino as kino_method
 from kinochrome.training import kino, loop, processes
 from kinochrome.training.recipe import Critic, Optimizer, Run
 from kinochrome.types import Reference, Shot
+from tests.disk import full_disk
 
 from . import tiny
 
@@ -795,19 +794,6 @@ def test_a_loss_that_is_no_number_stops_the_run(tmp_path: Path, monkeypatch: pyt
     assert all(bool(torch.isfinite(tensor).all()) for tensor in kept.values())
     monkeypatch.undo()
     tiny.run(tiny.job(tmp_path, resume=True))
-
-
-@contextmanager
-def full_disk(largest: int) -> Iterator[None]:
-    """No file can be made longer than this: what a program sees is what it sees of a full disk, but for the number."""
-    import resource
-
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (largest, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no such limit")

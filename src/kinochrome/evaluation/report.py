@@ -8,7 +8,7 @@ import json
 from pathlib import Path
 
 from kinochrome import metrics
-from kinochrome.project import write_atomically
+from kinochrome.project import made_folder, write_atomically
 
 from .page import page
 from .sections import opening, sections
@@ -24,7 +24,7 @@ def write(found: Evaluation, folder: Path) -> list[Path]:
         "report.tex": as_tex(found),
         "report.html": page(found),
     }
-    folder.mkdir(parents=True, exist_ok=True)
+    made_folder(folder, parents=True)
     for name, text in texts.items():
         write_atomically(folder / name, text.encode())
     return [folder / name for name in texts]

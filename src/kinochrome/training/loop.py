@@ -345,8 +345,8 @@ class _Run:
             yield
         except (OSError, WeightsError) as error:
             raise TrainingError(
-                f"Step {self.step} could not be saved in {self.job.folder}: {error}. What was saved before is whole. "
-                "Make room, then give the same command with --resume."
+                f"Step {self.step} could not be saved in {self.job.folder}: {error.__cause__ or error}. What was saved "
+                "before is whole. Make room, then give the same command with --resume."
             ) from error
 
     def _header(self) -> weights.Header:
