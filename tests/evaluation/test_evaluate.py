@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import math
+import multiprocessing
 import signal
 import subprocess
 import sys
 import textwrap
+import threading
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -226,6 +229,38 @@ def test_ctrl_c_ends_a_worker_not_only_its_clip() -> None:
     """
     done = subprocess.run([sys.executable, "-c", textwrap.dedent(program)], capture_output=True, timeout=60)
     assert done.returncode == -signal.SIGINT and not done.stdout
+
+
+def test_workers_end_with_a_run_that_is_killed(tmp_path: Path) -> None:
+    (tmp_path / "run.py").write_text(
+        textwrap.dedent("""
+        import time
+        from concurrent.futures import ProcessPoolExecutor
+        from multiprocessing import get_context
+        from kinochrome.evaluation.evaluate import _begin_worker
+
+        if __name__ == "__main__":
+            with ProcessPoolExecutor(1, get_context("spawn"), _begin_worker, (1,)) as pool:
+                print(pool.submit(str, "at work").result(), flush=True)
+                pool.submit(time.sleep, 60).result()
+        """)
+    )
+    run = subprocess.Popen([sys.executable, tmp_path / "run.py"], stdout=subprocess.PIPE, text=True)
+    assert run.stdout is not None and run.stdout.readline() == "at work\n"
+    run.kill()
+    run.communicate(timeout=20)  # the pipe is open as long as a worker is there
+
+
+def test_a_worker_that_is_killed_is_told(data: Path, tmp_path: Path) -> None:
+    def kill() -> None:
+        while len(workers := multiprocessing.active_children()) < 2:
+            time.sleep(0.01)
+        time.sleep(0.5)
+        workers[0].kill()
+
+    threading.Thread(target=kill, daemon=True).start()
+    with pytest.raises(MethodError, match=r"ended from outside.*fewer --workers"):
+        evaluate(job(data, tmp_path, workers=2))
 
 
 def test_the_key_holds_all_that_a_figure_depends_on(data: Path, tmp_path: Path) -> None:

@@ -6,11 +6,13 @@ import functools
 import hashlib
 import os
 import signal
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from importlib.metadata import version
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from pathlib import Path
 
 from kinochrome import __version__ as own_version
@@ -270,6 +272,11 @@ def _run(work: Sequence[Work], workers: int, report: Report) -> Iterator[tuple[W
             one = futures[future]
             count(one.clip.name, one.frames)
             yield one, future.result()
+    except BrokenProcessPool as error:
+        raise MethodError(
+            f"One of the {workers} processes was ended from outside, as a machine does that runs out of memory. What "
+            "was scored is kept: give the same command again, with fewer --workers."
+        ) from error
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
 
@@ -280,9 +287,17 @@ def _begin_worker(workers: int) -> None:
     import torch
 
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     threads = max(1, (os.cpu_count() or 1) // workers)
     torch.set_num_threads(threads)
     cv2.setNumThreads(threads)
+
+
+def _end_with_parent() -> None:
+    """Ends this process when the one that began it is gone: killed, it could tell nobody, and we would work on."""
+    if parent := parent_process():
+        parent.join()
+        os._exit(1)
 
 
 def score_work(work: Work, tell: Callable[[str, int], None] = lambda clip, frames: None) -> dict[str, Scored]:
