@@ -101,6 +101,21 @@ def test_each_protocol_scores_its_frames(
     assert {clip: one.index for clip, one in found.scores["flow"].items()} == scored
 
 
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [
+        (None, "each method's own choice"),
+        (20, "20 pixels"),
+        (99, "48 pixels, the film's own height (99 were asked for)"),
+    ],
+)
+def test_the_report_tells_the_height_that_was_worked_at(
+    data: Path, tmp_path: Path, asked: int | None, told: str
+) -> None:
+    found = evaluate(job(data, tmp_path, clips=("short",), height=asked))
+    assert found.header["working height"] == told
+
+
 def test_windows_of_90_frames(tmp_path: Path) -> None:
     data = write_data(tmp_path / "data", {"enough": 91, "short": 2})
     found = evaluate(job(data, tmp_path / "out", protocol="bistnet-90", methods=(), results=(data,)))
@@ -371,6 +386,8 @@ def test_results_with_values_that_are_no_numbers(data: Path) -> None:
         ({"device": "gpu"}, MethodError, "--device gpu is unknown"),
         ({"workers": 0}, MethodError, "--workers 0"),
         ({"methods": ()}, MethodError, "Nothing to evaluate"),
+        ({"methods": (), "results": (Path("tool"),), "height": 240}, MethodError, "--height 240 .* none is named"),
+        ({"height": 8}, MethodError, "--height 8 is too small"),
         ({"methods": ("flow", "flow")}, MethodError, "would be called 'flow'"),
         ({"protocol": "automatic"}, MethodError, "flow needs a reference, which the protocol automatic does not give"),
         ({"protocol": "scribbles"}, MethodError, "flow needs a reference, which the protocol scribbles does not give"),

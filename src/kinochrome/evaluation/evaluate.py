@@ -123,6 +123,10 @@ def checked(job: Job) -> tuple[Protocol, tuple[str, ...], dict[str, str]]:
     rules = protocol_of(job.protocol, job.include_exemplar)
     if not job.methods and not job.results:
         raise MethodError("Nothing to evaluate: name a --method, or a folder of another tool's --results.")
+    if job.height is not None and not job.methods:
+        raise MethodError(
+            f"--height {job.height} is the working height of a --method, and none is named. Leave it out."
+        )
     if job.grey not in GREYS:
         raise MethodError(f"--grey {job.grey} is unknown. Choose one of: {', '.join(GREYS)}.")
     if job.workers < 1:
@@ -311,6 +315,16 @@ def score_work(work: Work, tell: Callable[[str, int], None] = lambda clip, frame
     return found
 
 
+def _working_height(asked: int | None, heights: Sequence[int], stills: bool) -> str:
+    """What methods worked at, in words: nothing is enlarged for them."""
+    if asked is None:
+        return "each method's own choice"
+    used = sorted({min(asked, height) for height in heights})
+    if stills or len(used) > 1:
+        return f"{asked} pixels, or the film's own height where that is less"
+    return f"{used[0]} pixels" + f", the film's own height ({asked} were asked for)" * (used[0] < asked)
+
+
 def header(job: Job, rules: Protocol, clips: Sequence[TrueClip]) -> dict[str, str]:
     """Every choice behind the figures, in words."""
     sizes = sorted({clip.size for clip in clips})
@@ -327,7 +341,7 @@ def header(job: Job, rules: Protocol, clips: Sequence[TrueClip]) -> dict[str, st
         "rendering": "the renderer's own frames at full chroma, before encoding; colours that do not fit are made "
         f"paler at the same hue and {'lightness' if job.grey == 'lstar' else 'luma'}",
         "results of other tools": "scored as the 8- or 16-bit codes in their files" if job.results else "none",
-        "working height": f"{job.height} pixels" if job.height else "each method's own choice",
+        "working height": _working_height(job.height, [size[0] for size in sizes], stills),
         "options": ", ".join(f"{key}={value}" for key, value in job.options.items()) or "each method's defaults",
         "motion": f"{job.flow} on the true film ({FLOWS[job.flow]}); dis_quick on results, for warp_error_vcgan",
         "mean": "mean of the clips' figures; frame mean: mean over all scored frames of all clips; infinite and "
