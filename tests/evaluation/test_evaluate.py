@@ -322,6 +322,7 @@ def test_nothing_given(tmp_path: Path) -> None:
     assert found.means["grey"]["cdc"] is None and "do not follow each other" in found.absent["fade"]
     assert set(found.means["copy"].values()) == {None}
     assert found.means["data"]["psnr"] is None, "the truth itself: infinite"
+    assert found.best["psnr"] == {"data"}
     assert "of many sizes" in found.header["size"]
 
 

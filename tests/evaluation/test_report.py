@@ -70,6 +70,26 @@ def test_without_a_figure_of_the_truth_nothing_is_nearest_to_it() -> None:
     assert made_up(fading, ("fade",)).best["fade"] == {"good"}, "a difference from the truth already"
 
 
+def test_nothing_is_better_than_no_difference_at_all() -> None:
+    """Its PSNR is infinite, which is no number: it must not lose to grey film for that."""
+    perfect = Scored({"psnr": None, "cdc": 0.005}, [1], {"psnr": [None]})
+    found = made_up({**ROWS, "perfect": perfect, "empty": Scored({}, [], {"psnr": []})}, ("psnr", "psnr_u8wrap", "cdc"))
+    assert found.best["psnr"] == {"perfect"} and found.best["cdc"] == {"good"}
+    assert found.best["psnr_u8wrap"] == set(), "not measured"
+    assert "| perfect | **∞** | - | 0.005 |" in as_markdown(found) and "| empty | - |" in as_markdown(found)
+    assert r"perfect & \textbf{$\infty$}" in as_tex(found) and "<td>∞</td>" in page(found)
+
+
+def test_any_name_of_a_folder_leaves_tables_whole() -> None:
+    found = made_up({"a|b": ROWS["good"], r"[c^~\_%&#$<{": ROWS["good"], "truth": ROWS["truth"]})
+    table = [line for line in as_markdown(found).splitlines() if line.startswith("|")]
+    assert r"| a\|b | **30.00** |" in table[2]
+    assert len({line.replace(r"\|", "").count("|") for line in table[:5]}) == 1
+    tex = as_tex(found)
+    assert r"a\textbar{}b & " in tex
+    assert r"{[}c\textasciicircum{}\textasciitilde{}\textbackslash{}\_\%\&\#\$\textless{}\{ & " in tex
+
+
 def test_means_leave_out_what_is_infinite() -> None:
     found = made_up(ROWS)
     assert found.means["truth"]["psnr"] is None

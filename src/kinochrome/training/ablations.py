@@ -286,12 +286,12 @@ def _as_markdown(found: Findings) -> str:
         said = [f"{name}.{key} = {value!r}" for name, keys in variant.overrides.items() for key, value in keys.items()]
         lines.append(f"- **{variant.name}**: {', '.join(said)}")
     lines += [f"- **{key}**: {text}" for key, text in found.evaluation.header.items()]
-    head = ["", "steps", *map(title, found.metrics)]
-    lines += ["", f"| {' | '.join(head)} |", "|---|" + "--:|" * (len(head) - 1)]
-    for name, steps, cells in found.lines():
-        figures = [f"**{text}**" if best else text for text, best in cells]
-        lines.append(f"| {' | '.join([name.replace('|', chr(92) + '|'), steps, *figures])} |")
-    return "\n".join([*lines, "", *(f"- {note}" for note in found.notes()), ""])
+    body = [
+        [name, steps, *(f"**{text}**" if best else text for text, best in cells)]
+        for name, steps, cells in found.lines()
+    ]
+    lines += ["", *table.markdown_table(["", "steps", *map(title, found.metrics)], body), ""]
+    return "\n".join([*lines, *(f"- {note}" for note in found.notes()), ""])
 
 
 def _as_csv(found: Findings) -> str:
