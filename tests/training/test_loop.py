@@ -709,11 +709,13 @@ def test_a_run_is_neither_overwritten_nor_mixed_with_another(tmp_path: Path) -> 
 def test_there_is_nothing_to_resume(tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match="no run to resume"):
         tiny.run(tiny.job(tmp_path, resume=True))
+    assert not (tmp_path / "run").exists(), "not even a lock is left"
 
 
 def test_a_run_that_never_began_does_not_block_its_folder(tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match="is not there"):
         tiny.run(tiny.job(tmp_path, data=(tmp_path / "nowhere",)))
+    assert not (tmp_path / "run").exists()
     tiny.run(tiny.job(tmp_path))
 
 
