@@ -389,6 +389,11 @@ def test_results_with_values_that_are_no_numbers(data: Path) -> None:
         ({"methods": ()}, MethodError, "Nothing to evaluate"),
         ({"methods": (), "results": (Path("tool"),), "height": 240}, MethodError, "--height 240 .* none is named"),
         ({"height": 8}, MethodError, "--height 8 is too small"),
+        (
+            {"protocol": "automatic", "methods": (), "results": (Path("tools/copy"),)},
+            MethodError,
+            "would be called 'copy'",
+        ),
         ({"methods": ("flow", "flow")}, MethodError, "would be called 'flow'"),
         ({"protocol": "automatic"}, MethodError, "flow needs a reference, which the protocol automatic does not give"),
         ({"protocol": "scribbles"}, MethodError, "flow needs a reference, which the protocol scribbles does not give"),

@@ -142,7 +142,8 @@ def checked(job: Job) -> tuple[Protocol, tuple[str, ...], dict[str, str]]:
     for key in job.options:
         if key.partition(".")[0] not in known:
             raise MethodError(f"--set {key}: none of the methods is called {key.partition('.')[0]!r}.")
-    called = [*(row.name for row in rows_of(job, rules))]
+    # A table has a row `copy` even where it is empty.
+    called = [row.name for row in rows_of(job, rules)] + ["copy"] * ("reference" not in rules.gives)
     if twice := sorted({name for name in called if called.count(name) > 1}):
         raise MethodError(f"Two rows of the table would be called {twice[0]!r}. Name one only, or rename a folder.")
     chained = any("," in names for names in job.methods)
