@@ -246,6 +246,27 @@ def test_ctrl_c_ends_a_worker_not_only_its_clip() -> None:
     assert done.returncode == -signal.SIGINT and not done.stdout
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows sends no signals")
+def test_a_run_that_alone_is_stopped_stops_its_workers(tmp_path: Path) -> None:
+    (tmp_path / "run.py").write_text(
+        textwrap.dedent("""
+        import os, signal, threading, time
+        from kinochrome.evaluation import evaluate
+
+        def score(work):
+            time.sleep(60)
+
+        if __name__ == "__main__":
+            evaluate.score_work = score
+            threading.Timer(5, os.kill, (os.getpid(), signal.SIGINT)).start()
+            work = evaluate.Work(None, None, (), (), (), ())
+            list(evaluate._run([work, work], 2, print))
+        """)
+    )
+    done = subprocess.run([sys.executable, tmp_path / "run.py"], capture_output=True, timeout=40)
+    assert b"KeyboardInterrupt" in done.stderr
+
+
 def test_workers_end_with_a_run_that_is_killed(tmp_path: Path) -> None:
     (tmp_path / "run.py").write_text(
         textwrap.dedent("""

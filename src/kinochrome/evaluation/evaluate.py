@@ -12,7 +12,7 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from importlib.metadata import version
-from multiprocessing import get_context, parent_process
+from multiprocessing import active_children, get_context, parent_process
 from pathlib import Path
 
 from kinochrome import __version__ as own_version
@@ -277,6 +277,11 @@ def _run(work: Sequence[Work], workers: int, report: Report) -> Iterator[tuple[W
             one = futures[future]
             count(one.clip.name, one.frames)
             yield one, future.result()
+    except KeyboardInterrupt:
+        # Whoever stops this process alone waits for no clip either.
+        for worker in active_children():
+            worker.terminate()
+        raise
     except BrokenProcessPool as error:
         raise MethodError(
             f"One of the {workers} processes was ended from outside, as a machine does that runs out of memory. What "
