@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+import torch.nn.functional as F
 
 from kinochrome import methods, views, weights
 from kinochrome.errors import WeightsError
@@ -13,6 +14,7 @@ from kinochrome.methods.kino import KEPT, SHIPPED, load, tuning
 from kinochrome.methods.kino.network import (
     ALIKE,
     GROUP,
+    QUARTER,
     SURE,
     Candidate,
     Network,
@@ -22,8 +24,10 @@ from kinochrome.methods.kino.network import (
     followed,
     join,
     quarters,
+    slopes,
     whole,
 )
+from kinochrome.nets.evidence import enlarged
 from kinochrome.types import Clip, Painted, Scribble
 from tests.methods.test_flow import error, reference, scene
 
@@ -189,7 +193,55 @@ def test_unknown_quarters_are_not_recalled(method):
     memory = method.network.remember(sight, torch.full_like(ab, 30.0), known)
     found = method.network.recall(sight, memory)
     assert (found.ab - 30).abs().max() < 0.1
-    assert found.confidence.min() > 0.99
+    assert found.confidence[light > 50].mean() > 2 * found.confidence[light < 50].mean()
+
+
+def test_recalled_colours_follow_the_lightness_within_a_quarter(method):
+    light = torch.rand(1, 1, 64, 96, generator=torch.Generator().manual_seed(1)) * 60 + 20
+    ab = torch.cat([light - 50, 50 - light], 1)
+    sight = method.network.see(light)
+    found = method.network.recall(sight, method.network.remember(sight, ab, torch.ones_like(light))).ab
+    means = enlarged(F.avg_pool2d(ab, QUARTER), QUARTER)
+    assert (found - ab).abs().mean() < 0.3 * (means - ab).abs().mean()
+
+
+def test_colours_follow_lightness_where_it_is_known_to_vary():
+    light = torch.rand(1, 1, 32, 32, generator=torch.Generator().manual_seed(1)) * 90
+    ab, known = torch.cat([0.5 * light + 3, -0.2 * light], 1), torch.ones_like(light)
+    ab[..., 16:], known[..., 16:] = 99, 0  # nobody knows these
+    mean, slope = slopes(light, ab, known, 4)
+    assert torch.equal(mean, F.avg_pool2d(light, 4))
+    torch.testing.assert_close(slope[0, 0, :, :4], torch.full((8, 4), 0.5), atol=0.03, rtol=0)
+    torch.testing.assert_close(slope[0, 1, :, :4], torch.full((8, 4), -0.2), atol=0.02, rtol=0)
+    assert (slope[..., 5:] == 0).all()
+    assert slopes(torch.full_like(light, 40), ab, known, 4)[1][..., :3].abs().max() < 1e-3
+
+
+def test_what_is_less_like_is_recalled_with_less_confidence(method):
+    light, ab = stripes()
+    memory = method.network.remember(method.network.see(light), ab, torch.ones_like(light))
+    alike, strange = (
+        method.network.recall(method.network.see(one), memory).confidence.mean() for one in (light, 100 - light / 4)
+    )
+    assert strange < 0.8 * alike
+
+
+def test_between_two_references_both_are_seen_with_what_speaks_against_them(method, monkeypatch):
+    kinds, against = [], []
+    fuse = method.network.fuse.forward
+
+    def noted(sight, candidates):
+        kinds.append([one.kind for one in candidates])
+        against.extend(float(one.evidence[:, :3].abs().max()) for one in candidates if one.kind == "other")
+        return fuse(sight, candidates)
+
+    monkeypatch.setattr(method.network.fuse, "forward", noted)
+    lightness, ab = scene(8)
+    drain(method, Clip(0, 0, lightness, tuple(reference(lightness[k], ab[k], k) for k in (0, 7))))
+    forward = [one for one in kinds if "other" in one]
+    assert len(forward) == 6
+    assert all(one.count("direct") == 2 for one in forward)
+    assert min(against) > 0
 
 
 @pytest.mark.parametrize("places", [1, ALIKE - 1, ALIKE, GROUP * ALIKE, 333])
@@ -237,7 +289,7 @@ def test_a_quickened_network_says_nearly_the_same():
         still = torch.zeros(1, 2, *light.shape[-2:])
         chain = carried("chain", sight, light, said, still)
         answers.append(network.fuse(sight, [network.guess(sight), chain, network.recall(sight, memory)]))
-    (colours, confidence), (quickly, quick_confidence) = answers
+    (colours, confidence, _), (quickly, quick_confidence, _) = answers
     assert quickly.dtype == quick_confidence.dtype == torch.float32
     assert 0 < (colours - quickly).abs().mean() < 0.1
     assert (confidence - quick_confidence).abs().mean() < 0.01

@@ -53,10 +53,9 @@ def to_few(convolution: nn.Module, x: Tensor) -> Tensor:
 
 
 def product(convolution: nn.Module, x: Tensor) -> Tensor:
-    """What a 1x1 convolution says, where channels are last: a product takes a third of its time."""
-    assert isinstance(convolution, nn.Conv2d) and convolution.bias is not None
-    # The bias is added after: a product that is given one begins with a copy of it for every pixel.
-    return F.linear(x.movedim(1, -1), convolution.weight[:, :, 0, 0]).add_(convolution.bias).movedim(-1, 1)
+    """What a 1x1 convolution says but for its bias, where channels are last: a product takes less time."""
+    assert isinstance(convolution, nn.Conv2d)
+    return F.linear(x.movedim(1, -1), convolution.weight[:, :, 0, 0]).movedim(-1, 1)
 
 
 def each_by_itself(width: int) -> nn.GroupNorm:

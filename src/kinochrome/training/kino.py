@@ -130,9 +130,12 @@ def total(network: Network, batch: dict[str, Any], weights: dict[str, float]) ->
             candidates.append(network.recall(sights[index], memory))
         if index in other:
             when = batch["when"]
-            candidates.append(told("other", *other[index], older(when[:, -1] - when[:, index], when[:, index])))
-        said[index] = network.fuse(sights[index], candidates)
-        ab, confidence = said[index]
+            ab, confidence, evidence = other[index]
+            since = older(when[:, -1] - when[:, index], when[:, index])
+            candidates.append(told("other", ab, confidence, since, evidence))
+            candidates.append(_brought(batch, sights[index], index))
+        ab, confidence, _ = network.fuse(sights[index], candidates)
+        said[index] = ab, confidence
         found = lesson.terms(candidates, ab, confidence, lab[:, index, 1:])
         if index:
             found["steady"] = _flicker(said[index - 1][0] - lab[:, index - 1, 1:], ab - lab[:, index, 1:], batch, index)
@@ -173,24 +176,33 @@ def _told(network: Network, batch: dict[str, Any], sights: list[Sight]) -> tuple
     return {}, None
 
 
-def _other_sweep(network: Network, batch: dict[str, Any], sights: list[Sight]) -> dict[int, Said]:
-    """What a sweep backward from the last frame says of those before."""
+def _brought(batch: dict[str, Any], sight: Sight, index: int) -> Candidate:
+    """The last frame's colours, carried to one before it."""
+    last = batch["lab"][:, -1]
+    motion = batch["back_way"][:, batch["lab"].shape[1] - 2 - index]
+    return carried("direct", sight, last[:, :1], (last[:, 1:], torch.ones_like(last[:, :1])), motion)
+
+
+def _other_sweep(
+    network: Network, batch: dict[str, Any], sights: list[Sight]
+) -> dict[int, tuple[Tensor, Tensor, Tensor]]:
+    """What a sweep backward from the last frame says of those before: ab, confidence, evidence."""
     lab = batch["lab"]
     last = lab.shape[1] - 1
     said = (lab[:, last, 1:], torch.ones_like(lab[:, last, :1]))
-    result = {last: said}
+    result = {}
     with torch.no_grad():
         ends = [network.remember(sights[place], lab[:, place, 1:], said[1]) for place in (0, last)]
         for index in range(last - 1, 0, -1):
             back = last - index - 1
             candidates = [
                 carried("chain", sights[index], lab[:, index + 1, :1], said, batch["back_step"][:, back]),
-                carried("direct", sights[index], lab[:, last, :1], result[last], batch["back_way"][:, back]),
+                _brought(batch, sights[index], index),
                 network.recall(sights[index], join(ends)),
                 network.guess(sights[index]),
             ]
-            said = network.fuse(sights[index], candidates)
-            result[index] = said
+            result[index] = network.fuse(sights[index], candidates)
+            said = result[index][:2]
     return result
 
 

@@ -84,6 +84,8 @@ class State:
     """What a sweep knows of the frame it has reached."""
 
     said: Said
+    evidence: Tensor = field(repr=False)
+    """(1, 3, h, w): of what was chosen here, how far its lightness disagreed; see `Candidate`."""
     sight: Sight = field(repr=False)
     source: Source | None = None
     motion: np.ndarray | None = None
@@ -249,15 +251,25 @@ class Kino:
         if source is not None and seen.motion is not None:
             candidates.append(self._carried("direct", sight, source.lightness, source.said, seen.motion))
         if other is not None:
-            until = abs(float(len(film) - 1 - index - other.source.frame)) if other.source else 100.0
-            candidates.append(told("other", *other.said, older(self._number(until), self._number(age))))
-        said = self.network.fuse(sight, [*candidates, *self._further(film, index, sight, state, sources)])
+            candidates += self._from_other(film, index, sight, other, age)
+        candidates += self._further(film, index, sight, state, sources)
+        ab, confidence, evidence = self.network.fuse(sight, candidates)
+        said = ab, confidence
         kept, past = (state.kept, state.views) if state else ((), ())
         if anew:
             past = views.remember(past, _shown(light, said))
         if film.number(index) % KEPT_EVERY == 0:
             kept = (*kept, thinned(self.network.remember(sight, *said)))[-KEPT:]
-        return State(said, sight, source, seen.motion, kept, past)
+        return State(said, evidence, sight, source, seen.motion, kept, past)
+
+    def _from_other(self, film: Told, index: int, sight: Sight, other: State, age: float) -> list[Candidate]:
+        """What the sweep from the other side says, and its source's own colours, carried here."""
+        source = other.source
+        until = abs(float(len(film) - 1 - index - source.frame)) if source else 100.0
+        found = [told("other", *other.said, older(self._number(until), self._number(age)), other.evidence)]
+        if source is not None and other.motion is not None:
+            found.append(self._carried("direct", sight, source.lightness, source.said, other.motion))
+        return found
 
     def _further(
         self, film: Told, index: int, sight: Sight, state: State | None, sources: list[Source]
@@ -303,7 +315,9 @@ class Kino:
             own = self._advance(film, seen, state, None, earlier)
             share = confidence / (confidence + (1 - confidence) * own.said[1]).clamp(min=1e-6)
             ab, confidence = torch.lerp(own.said[0], ab, share), torch.maximum(confidence, own.said[1])
-        return State((ab, confidence), seen.sight, source, still, kept, past)
+        return State(
+            (ab, confidence), torch.zeros_like(confidence).repeat(1, 3, 1, 1), seen.sight, source, still, kept, past
+        )
 
     def _carried(self, kind: str, sight: Sight, lightness: Tensor, said: Said, motion: np.ndarray) -> Candidate:
         return carried(kind, sight, lightness, said, self._ways.tensor(motion))
@@ -359,7 +373,7 @@ class Kino:
             candidates.append(self.network.recall(sight, memory, "scribble"))
         if film.photos:
             candidates.append(self.network.recall(sight, join(film.photos)))
-        painted, confidence = self.network.fuse(sight, candidates)
+        painted, confidence, _ = self.network.fuse(sight, candidates)
         painted, confidence = torch.where(where, ab, painted), confidence.masked_fill(where, 1.0)
         memory = self.network.remember(sight, painted, confidence)
         return Source(frame, film.light(frame), (painted, confidence), memory, weighed=True)
@@ -423,7 +437,7 @@ def _pack(state: State | None, film: Told) -> dict[str, Tensor] | None:
     """What the next piece takes up: one sweep alone, so that pieces do not change what a whole clip says."""
     if state is None:
         return None
-    packed = {"ab": state.said[0], "confidence": state.said[1]}
+    packed = {"ab": state.said[0], "confidence": state.said[1], "evidence": state.evidence}
     packed |= {f"sight.{one.name}": getattr(state.sight, one.name) for one in fields(Sight)}
     if state.source is not None and state.motion is not None:
         packed["source"] = torch.tensor(film.number(state.source.frame))
@@ -440,13 +454,13 @@ def _unpack(packed: dict[str, Tensor] | None, sources: list[Source], film: Told)
     if packed is None:
         return None
     device = film.frames.device
-    said = packed["ab"].to(device), packed["confidence"].to(device)
+    said, evidence = (packed["ab"].to(device), packed["confidence"].to(device)), packed["evidence"].to(device)
     count = sum(name.startswith("keys") for name in packed)
     kept = tuple(Memory(*(packed[f"{one.name}{n}"].to(device) for one in fields(Memory))) for n in range(count))
     past = tuple(view.numpy() for view in packed.get("views", ()))
     sight = Sight(*(packed[f"sight.{one.name}"].to(device) for one in fields(Sight)))
     if "source" not in packed:
-        return State(said, sight, kept=kept, views=past)
+        return State(said, evidence, sight, kept=kept, views=past)
     frame = film.index(int(packed["source"]))
     source = next((source for source in sources if source.frame == frame), None)
-    return State(said, sight, source, packed["motion"].numpy() if source else None, kept, past)
+    return State(said, evidence, sight, source, packed["motion"].numpy() if source else None, kept, past)

@@ -45,6 +45,8 @@ KINDS = tuple(START)
 """What a candidate is, in the order of the weights."""
 COLOUR = 50.0
 """Scale of ab inside the network."""
+EVEN = 10.0
+"""Where lightness varies less than this (its square), colours do not follow it."""
 FIRMNESS = 1.5
 """How much more decided the choice is than the scores by themselves: a little of every candidate, mixed in frame after
 frame, makes colours pale."""
@@ -88,7 +90,7 @@ class Memory:
     fine: Tensor
     """(B, N, 4, k + 8): keys of the quarters."""
     values: Tensor
-    """(B, N, 4, 3): their ab / COLOUR and confidence"""
+    """(B, N, 4, 5): their ab / COLOUR at lightness 50, confidence, and how much ab / COLOUR changes with lightness"""
 
     def each(self, change: Callable[[Tensor], Tensor]) -> Memory:
         """The same memory with every tensor changed alike."""
@@ -105,8 +107,8 @@ class Candidate:
     confidence: Tensor
     """(B, 1, H, W)"""
     evidence: Tensor
-    """(B, 4, H, W): difference of lightness, around the pixel, beyond one pixel's shift; likeness of what is
-    recalled, or how much older the other sweep is."""
+    """(B, 4, H, W): difference of lightness, around the pixel, beyond one pixel's shift, of what the other sweep says
+    those of what it chose; likeness of what is recalled, or how much older the other sweep is."""
 
 
 class Glance(nn.Module):
@@ -174,18 +176,21 @@ class Fusion(nn.Module):
         for parameter in self.score.parameters():
             nn.init.zeros_(parameter)
 
-    def forward(self, sight: Sight, candidates: Sequence[Candidate]) -> tuple[Tensor, Tensor]:
-        """ab (B, 2, H, W) and confidence (B, 1, H, W)."""
+    def forward(self, sight: Sight, candidates: Sequence[Candidate]) -> tuple[Tensor, Tensor, Tensor]:
+        """ab (B, 2, H, W), confidence (B, 1, H, W) and the evidence (B, 3, H, W) for what was chosen."""
         # One candidate after the other: tensors of all of them would cost more to fill than the arithmetic.
         read = [self._read(sight, candidate) for candidate in candidates]
-        others = product(self.others, added(read) / len(read))
+        assert self.own.bias is not None and self.others.bias is not None
+        both = self.own.bias + self.others.bias  # once for all candidates
+        others = F.conv2d(added(read) / len(read), self.others.weight, both)
         thought = [F.relu_(product(self.own, one).add_(others)) for one in read]
         scores = [
             enlarged(to_few(self.score, one), 2) + self._given(c) for one, c in zip(thought, candidates, strict=True)
         ]
         shares = torch.softmax(FIRMNESS * torch.stack(scores), 0)
-        mixed = added(share * torch.cat([c.ab, c.confidence], 1) for share, c in zip(shares, candidates, strict=True))
-        return mixed[:, :2], mixed[:, 2:]
+        said = [torch.cat([one.ab, one.confidence, one.evidence[:, :3]], 1) for one in candidates]
+        mixed = added(share * one for share, one in zip(shares, said, strict=True))
+        return mixed[:, :2], mixed[:, 2:3], mixed[:, 3:]
 
     def _read(self, sight: Sight, candidate: Candidate) -> Tensor:
         # Halved first: what is joined then is a quarter.
@@ -219,6 +224,8 @@ class Network(nn.Module):
         self.tones = nn.Parameter(torch.tensor([math.log(span) for span in (3.0, 6.0, 3.0, 10.0)]))
         """Logarithms of how much lightness varies within one thing: in the middle of a place, over it, its texture,
         around it."""
+        self.trust = nn.Parameter(torch.tensor([2.7, -1.1]))
+        """What likeness counts for in the confidence of what is recalled, and what it starts from."""
 
     def quickened(self) -> Network:
         """This network, its convolutions in bfloat16 from now on: half the time on processors that compute in it."""
@@ -231,6 +238,8 @@ class Network(nn.Module):
         values = values_of(ab / COLOUR, confidence, QUARTER)
         known = values[:, 2:]
         keys = self._held(sight, PLACE, halved(known), placed)
+        light, slope = slopes(sight.lightness, ab / COLOUR, confidence, QUARTER)
+        values = torch.cat([values[:, :2] - slope * (light - 50), known, slope], 1)
         return Memory(keys.flatten(2).mT, quarters(self._held(sight, QUARTER, known, placed)), quarters(values))
 
     def scribbled(self, sight: Sight, ab: Tensor, where: Tensor) -> Memory | None:
@@ -239,7 +248,8 @@ class Network(nn.Module):
         if not found.any():
             return None
         memory = self.remember(sight, ab, where.float()).each(lambda tensor: tensor[:, found])
-        values = torch.cat([memory.values[..., :2], torch.ones_like(memory.values[..., 2:])], -1)
+        values = memory.values.clone()
+        values[..., 2] = 1
         return replace(memory, values=values)
 
     def recall(self, sight: Sight, memory: Memory, kind: str = "recall") -> Candidate:
@@ -256,8 +266,12 @@ class Network(nn.Module):
         likeness = (((shares * scores).sum(-1, keepdim=True) - own) / self.sharpness.detach()).clamp(-2, 2)
         small = whole(torch.cat([shares @ values, likeness], -1), sight.keys.shape[-2:])
         full = enlarged(small, QUARTER)
-        evidence = torch.cat([torch.zeros_like(full[:, :3]), full[:, 3:]], 1)
-        return Candidate(kind, full[:, :2] * COLOUR, full[:, 2:3].clamp(0, 1), evidence)
+        ab, known, slope, like = full.split([2, 1, 2, 1], 1)
+        # Finer than quarters: within one thing, colours change with lightness.
+        ab = ab.addcmul(slope, sight.lightness - 50) * COLOUR
+        # A reference is sure of its colours; that this is what they are of, is less so.
+        confidence = known.clamp(0, 1) * torch.sigmoid(self.trust[0] * like + self.trust[1])
+        return Candidate(kind, ab, confidence, torch.cat([torch.zeros_like(full[:, :3]), like], 1))
 
     def guess(self, sight: Sight) -> Candidate:
         """What lightness alone suggests."""
@@ -323,10 +337,27 @@ def followed(sight: Sight, lightness: Tensor, motion: Tensor) -> Sight:
     return Sight(lightness, context, of_length_1(moved(sight.keys)), moved(sight.prior))
 
 
-def told(kind: str, ab: Tensor, confidence: Tensor, older: Tensor) -> Candidate:
-    """Colours that were said of this very frame; `older` (B): see `older`."""
+def told(kind: str, ab: Tensor, confidence: Tensor, older: Tensor, evidence: Tensor | None = None) -> Candidate:
+    """Colours that were said of this very frame, by the `evidence` (B, 3, H, W) for them; `older` (B): see `older`."""
     nothing = torch.zeros_like(confidence)
-    return Candidate(kind, ab, confidence, torch.cat([nothing] * 3 + [nothing + older[:, None, None, None]], 1))
+    known = [nothing] * 3 if evidence is None else [evidence]
+    return Candidate(kind, ab, confidence, torch.cat([*known, nothing + older[:, None, None, None]], 1))
+
+
+def slopes(light: Tensor, ab: Tensor, confidence: Tensor, side: int) -> tuple[Tensor, Tensor]:
+    """Of each place of so many pixels a side: its mean lightness, and how much ab changes with lightness around it.
+
+    As a guided filter finds it, from what is known in twice the place's width.
+    """
+
+    def mean(x: Tensor) -> Tensor:
+        return F.avg_pool2d(F.pad(x, (side // 2,) * 4, mode="replicate"), 2 * side, side)
+
+    known = mean(confidence).clamp(min=1e-3)
+    weighed = torch.cat([light, ab, light * light, light * ab], 1) * confidence
+    lights, colours, squares, products = (mean(weighed) / known).split([1, 2, 1, 2], 1)
+    slope = (products - lights * colours) / (squares - lights.square() + EVEN)
+    return F.avg_pool2d(light, side), slope
 
 
 def older(until: Tensor, since: Tensor) -> Tensor:

@@ -87,7 +87,7 @@ def _loss(network: Network, known: Tensor, asked: Tensor, search: flow.Motion) -
         carried("direct", sight, known[:, :1], said, motion),
         network.recall(sight, network.remember(told, *said)),
     ]
-    ab, confidence = network.fuse(sight, candidates)
+    ab, confidence, _ = network.fuse(sight, candidates)
     there = asked[:, 3:].round()
     # Where the reference does not reach, nothing is known to be wrong.
     true = torch.lerp(ab.detach(), asked[:, 1:3], there)
