@@ -69,6 +69,8 @@ class Variant:
     text: str
     """Its whole recipe, as the file that it is trained from."""
     recipe: Recipe
+    said: str
+    """Where what it says stands, for errors."""
     overrides: Mapping[str, Mapping[str, Any]]
     """What it says otherwise: table -> key -> value."""
     slug: str
@@ -154,12 +156,12 @@ def variants_of(study: Study) -> list[Variant]:
     for name in ("", *ablations):
         own = recipes.ablated(tables, name)
         slug = re.sub(r"[\W_]+", "-", name or COMPLETE).strip("-").lower()
-        where = f"{study.recipe}, ablation {name!r}" if name else study.recipe
+        where = f"{study.recipe}, ablation {name!r}" if name else str(study.recipe)
         if slug in found or slug in BASELINES or not slug:
             raise TrainingError(f"{where}: {name!r} is the name of another row, or none. Call it otherwise.")
         recipe = recipes.parse(own, where)
         text = recipes.written(own)
-        found[slug] = Variant(name or COMPLETE, text, recipe, ablations.get(name, {}), slug, study.job.out)
+        found[slug] = Variant(name or COMPLETE, text, recipe, where, ablations.get(name, {}), slug, study.job.out)
     return [*found.values()]
 
 
@@ -182,6 +184,7 @@ def _check(study: Study, variants: list[Variant]) -> None:
                 "Keep them apart."
             )
     for variant in variants:
+        loop.check_recipe(variant.recipe, variant.said)
         kept = variant.run / "recipe.toml"
         if kept.exists() and (variant.run / "state.pt").exists() and kept.read_bytes() != variant.text.encode():
             raise TrainingError(

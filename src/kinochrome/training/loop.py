@@ -55,6 +55,11 @@ class Task(Protocol):
 
     def __init__(self, recipe: Recipe, path: Path, footage: Footage) -> None: ...
 
+    @staticmethod
+    def checked(recipe: Recipe, path: Path | str) -> tuple[Any, Any]:
+        """The lesson and the network's shape that the recipe says; TrainingError where that cannot be, without data."""
+        ...
+
     def examples(self, process: int, processes: int) -> Dataset[dict[str, Any]]:
         """One batch a step; always the same one for the same step. `names` tells whose it is."""
         ...
@@ -409,6 +414,11 @@ def task_of(recipe: Recipe, path: Path, footage: Footage) -> Task:
     return task
 
 
+def check_recipe(recipe: Recipe, path: Path | str) -> None:
+    """TrainingError for what of a recipe its method does not know, or cannot do."""
+    _task_of(recipe.run.method, path).checked(recipe, path)
+
+
 def critic_of(task: Task) -> nn.Module | None:
     """What the task's network learns against; None for most."""
     return getattr(task, "critic", None)
@@ -458,7 +468,7 @@ def read_state(folder: Path) -> dict[str, Any]:
 
 def _check(job: Job, recipe: Recipe, processes: Processes) -> None:
     """What can be known to fail before anything is decoded."""
-    _task_of(recipe.run.method, job.recipe)
+    check_recipe(recipe, job.recipe)
     if recipe.run.batch % processes.count:
         raise TrainingError(
             f"{job.recipe}: a batch of {recipe.run.batch} cannot be shared evenly by {processes.count} processes. "
@@ -500,7 +510,7 @@ def _check_folder(job: Job) -> None:
         )
 
 
-def _task_of(method: str, recipe: Path) -> type[Task]:
+def _task_of(method: str, recipe: Path | str) -> type[Task]:
     try:
         return importlib.import_module(f"{__package__}.{method}").Task
     except (ModuleNotFoundError, AttributeError) as error:
