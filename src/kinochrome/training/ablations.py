@@ -25,15 +25,16 @@ from typing import Any
 import cv2
 
 from kinochrome import chain, methods, weights
-from kinochrome.errors import TrainingError
+from kinochrome.errors import KinochromeError, TrainingError
 from kinochrome.evaluation import evaluate, footage, report, table
 from kinochrome.evaluation.score import place
 from kinochrome.evaluation.table import Evaluation, title
-from kinochrome.project import write_atomically
+from kinochrome.project import remove_empty, write_atomically
 
 from . import loop
 from . import recipe as recipes
-from .data import Footage
+from .data import Footage, check_apart, check_outside
+from .folder import begun
 from .loop import Tell
 from .recipe import Recipe
 
@@ -176,17 +177,12 @@ def _check(study: Study, variants: list[Variant]) -> None:
         raise TrainingError(f"--set {method}.weights: every variant is measured with its own weights. Leave it out.")
     rules = evaluate.checked(replace(job, methods=(method,)))[0]
     footage.find(job.data, job.clips, rules.stills)
-    for source in study.data:
-        inside, outside = job.data.resolve(), source.resolve()
-        if inside.is_relative_to(outside) or outside.is_relative_to(inside):
-            raise TrainingError(
-                f"--data {job.data} and --train-data {source} share files: what is learnt from measures nothing. "
-                "Keep them apart."
-            )
+    check_apart(study.data, job.data, ("--train-data", "--data"))
+    check_outside(job.out, study.data, "--out")
     for variant in variants:
         loop.check_recipe(variant.recipe, variant.said)
         kept = variant.run / "recipe.toml"
-        if kept.exists() and (variant.run / "state.pt").exists() and kept.read_bytes() != variant.text.encode():
+        if kept.exists() and begun(variant.run) and kept.read_bytes() != variant.text.encode():
             raise TrainingError(
                 f"{variant.run} was trained by another recipe than {variant.name!r} is now ({kept}). Name another "
                 "--out, or take that folder away to train it again."
@@ -195,7 +191,11 @@ def _check(study: Study, variants: list[Variant]) -> None:
 
 def _built(study: Study, variants: list[Variant]) -> dict[str, dict[str, Any]]:
     """Each variant's options of its network: all are built before the first is trained, so that a bad one shows."""
-    read = Footage(study.data, study.job.out / "store")
+    try:
+        read = Footage(study.data, study.job.out / "store")
+    except KinochromeError:
+        remove_empty(study.job.out)
+        raise
     found = {}
     for variant in variants:
         variant.file.parent.mkdir(parents=True, exist_ok=True)
@@ -216,7 +216,7 @@ def _train(study: Study, variant: Variant, tell: Tell) -> None:
         folder=variant.run,
         store=study.job.out / "store",
         device=chain.chosen_device(study.job.device),
-        resume=(variant.run / "state.pt").exists(),
+        resume=begun(variant.run),
     )
     try:
         loop.train(job, tell)

@@ -134,7 +134,8 @@ def tables_of(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise TrainingError(f"{path} cannot be read as a recipe: {error}.") from error
+        why = getattr(error, "strerror", None) or error
+        raise TrainingError(f"{path} cannot be read as a recipe: {why}. Check the path, or mend the file.") from error
 
 
 def parse(tables: dict[str, Any], path: Path | str) -> Recipe:

@@ -365,7 +365,9 @@ def alike(asked: Tensor, held: Tensor) -> Tensor:
     full[:, held.shape[1] :, SURE] = 10 * UNKNOWN
     # In parts, so that memory is bounded however many are held.
     parts = asked.split(max(1, AT_ONCE // (len(full) * full.shape[1])), 1)
-    return torch.cat([_greatest(part @ full.mT, count) for part in parts], 1)
+    found = torch.cat([_greatest(part @ full.mT, count) for part in parts], 1)
+    # Where the likeness is no number, what was filled up may come first, and is no place.
+    return found.clamp_(max=held.shape[1] - 1)
 
 
 def _greatest(scores: Tensor, count: int) -> Tensor:
