@@ -478,8 +478,9 @@ def read(path: Path) -> dict[str, torch.Tensor]:
     _check_set(path, files)
     try:
         if files[0].suffix == ".safetensors":
-            return _finite({name: tensor for file in files for name, tensor in load_file(file).items()}, path)
-        held = torch.load(path, map_location="cpu", weights_only=True)
+            held = {name: tensor for file in files for name, tensor in load_file(file).items()}
+        else:
+            held = torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, EOFError, RuntimeError, SafetensorError, pickle.UnpicklingError) as error:
         why = str(error).partition("\n")[0]
         raise WeightsError(f"{path} cannot be read as weights: {why}. Get it again.") from error

@@ -219,11 +219,11 @@ def _lab(rgb: np.ndarray) -> torch.Tensor:
 
 def files_of(source: Path) -> list[Path]:
     """Every film, picture and tar that a source is, or holds, in the order they are read in; hidden ones are none."""
-    if not source.exists():
-        raise TrainingError(f"{source} is not there. Name folders, films or tars of pictures.")
-    if source.is_file() and source.suffix.lower() not in READ:
-        raise VideoError(f"{source} is no folder, film, picture or tar of pictures.")
     try:
+        if not source.exists():
+            raise TrainingError(f"{source} is not there. Name folders, films or tars of pictures.")
+        if source.is_file() and source.suffix.lower() not in READ:
+            raise VideoError(f"{source} is no folder, film, picture or tar of pictures.")
         return [*_walked(source.absolute())]
     except PermissionError as error:
         raise VideoError(f"{error.filename} may not be read. Give yourself the right to, or take it out.") from error
@@ -257,13 +257,13 @@ def _identity(file: Path) -> tuple[int, int]:
     return state.st_dev, state.st_ino
 
 
-def check_outside(place: Path, learnt: Sequence[Path], option: str) -> None:
-    """TrainingError where what is written would be learnt from; `option` names the place."""
-    for source in learnt:
+def check_outside(place: Path, sources: Sequence[Path], option: str) -> None:
+    """TrainingError where what is written would be learnt from, or judged by; `option` names the place."""
+    for source in sources:
         if place.resolve().is_relative_to(source.resolve()):
             raise TrainingError(
-                f"{option} {place} lies within {source}: pictures that are written there would be learnt from. Name a "
-                "place outside."
+                f"{option} {place} lies within {source}: pictures that are written there would become part of it. Name "
+                "a place outside."
             )
 
 

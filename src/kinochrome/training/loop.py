@@ -271,8 +271,8 @@ class _Run:
             if begun(self.job.folder):
                 kept, again = f"The last good checkpoint is kept in {self.job.folder}", anew(self.job.folder)
             raise TrainingError(
-                f"Step {self.step + 1}: {whose} {error} is not a number, on {', '.join(names)}. {kept}. Lower "
-                f"[{table}] rate, or take that sample out, and {again}."
+                f"Step {self.step + 1}: {whose} {error} is not a number, on {', '.join(dict.fromkeys(names))}. {kept}. "
+                f"Lower [{table}] rate, or take that sample out, and {again}."
             ) from error
         return {name: float(value.detach()) for name, value in terms.items()}, length
 
@@ -395,10 +395,10 @@ class _Run:
                 f"it had, or {anew(self.job.folder)}."
             )
         if self.processes.first and state.get("judging") not in (None, self.material.judging):
-            given = f"--dev {self.job.dev}" if self.job.dev else "none"
+            given = f"those of --dev {self.job.dev}" if self.job.dev else "none, without --dev"
             raise TrainingError(
-                f"{self.job.folder} was begun with other clips to judge by, now {given}: which weights are best is not "
-                f"said by both. Give --dev what it had, or {anew(self.job.folder)}."
+                f"{self.job.folder} was begun with other clips to judge by than now ({given}): its best so far was "
+                f"found on those. Give --dev what it had, or {anew(self.job.folder)}."
             )
 
     def _judge(self, tell: Tell) -> None:
@@ -495,9 +495,10 @@ def _check(job: Job, recipe: Recipe, processes: Processes) -> None:
     if job.start_from:
         # What cannot be read shows now, not after hours of decoding.
         weights.read(job.start_from)
-    check_outside(job.folder, job.data, "--out")
+    read_from = (*job.data, *([job.dev] if job.dev else []))
+    check_outside(job.folder, read_from, "--out")
     if job.store:
-        check_outside(job.store, job.data, "--store")
+        check_outside(job.store, read_from, "--store")
 
 
 def _task_of(method: str, recipe: Path | str) -> type[Task]:
