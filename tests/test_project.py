@@ -92,8 +92,9 @@ def test_removing_leaves_what_is_not_ours(tmp_path: Path) -> None:
     folder = tmp_path / "work"
     project.open_folder(folder, a_project(), fresh=False)
     (folder / "notes.txt").write_text("mine")
-    project.empty_folder(folder)
-    project.remove_empty(folder)
+    with project.locked(folder):
+        project.empty_folder(folder)
+    (folder / "lock").unlink()
     assert [path.name for path in folder.iterdir()] == ["notes.txt"]
 
 
@@ -123,6 +124,22 @@ def test_a_folder_has_one_worker_at_a_time(tmp_path: Path) -> None:
         assert "Another run is at work" in other.stderr
     other = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True)
     assert other.stdout.strip() == "in"
+
+
+def test_a_run_that_began_nothing_leaves_nothing(tmp_path: Path) -> None:
+    theirs, ours, begun, stale = (tmp_path / name for name in ("theirs", "ours", "begun", "stale"))
+    theirs.mkdir()
+    stale.mkdir()
+    (stale / "lock").touch()
+    for folder in (theirs, ours, stale):
+        with pytest.raises(ZeroDivisionError), project.locked(folder):
+            assert (folder / "lock").exists()
+            raise ZeroDivisionError
+    with project.locked(begun):
+        (begun / "work").touch()
+        with pytest.raises(ProjectError, match="Another run"), project.locked(begun):
+            pass
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["begun", "lock", "theirs", "work"]
 
 
 def test_the_fingerprint_sees_a_change_anywhere_it_samples(tmp_path: Path) -> None:

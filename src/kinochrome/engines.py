@@ -1,8 +1,9 @@
 """Engines: image colorizers of others, exported to ONNX and described by a small TOML file (`docs/engines.md`).
 
-An engine colours each frame by itself and asks for no hints, so it serves wherever an automatic method does. Its model
-is a file that the user has, or has got from the catalogue of weights: nothing is downloaded here. The model's own
-scalings stand in the TOML file and end here.
+An engine colours each frame by itself and asks for no hints, so it colours stills and first references
+(`proposals.py`); a film that it coloured alone would flicker, so no `--method` takes one. Its model is a file that the
+user has, or has got from the catalogue of weights: nothing is downloaded here. The model's own scalings stand in the
+TOML file and end here.
 """
 
 from __future__ import annotations

@@ -26,11 +26,9 @@ def workplace(job: Job) -> Iterator[Job]:
         with TemporaryDirectory(prefix="kinochrome-") as folder, workplace(replace(job, project=Path(folder))) as inner:
             yield inner
         return
-    held = False
     try:
         check_places(job)
         with project.locked(job.folder):
-            held = True
             yield from _held(job)
     except OSError as error:
         if isinstance(error, KinochromeError | BrokenPipeError):  # whoever listened to the progress is gone
@@ -39,9 +37,6 @@ def workplace(job: Job) -> Iterator[Job]:
         raise VideoError(
             f"{place} cannot be written: {error.strerror or error}. Name another place for {job.target}."
         ) from error
-    finally:
-        if held and job.project is None:
-            project.remove_empty(job.folder)
 
 
 def _held(job: Job) -> Iterator[Job]:

@@ -165,12 +165,6 @@ def is_begun(folder: Path) -> bool:
     return any(path.suffix == ".safetensors" for path in segment_files(folder))
 
 
-def remove_empty(folder: Path) -> None:
-    """Removes a project folder that holds nothing but its lock, which nobody must hold."""
-    if folder.is_dir() and {path.name for path in folder.iterdir()} <= {"lock"}:
-        remove(folder)
-
-
 def remove(path: Path) -> None:
     """Removes a file, or a folder of files such as a segment of pictures; nothing there is fine."""
     if path.is_dir():
@@ -183,11 +177,21 @@ def remove(path: Path) -> None:
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Nobody else works in this folder meanwhile; the system lets go of it even after a crash."""
+    """Nobody else works in this folder meanwhile; the system lets go of it even after a crash.
+
+    If nothing was begun in it, the lock goes afterwards, and with it the folder unless somebody had made it before.
+    """
+    theirs = folder.is_dir() and not any(folder.iterdir())
     folder.mkdir(parents=True, exist_ok=True)
     busy = ProjectError(f"Another run is at work in {folder}. Wait for it, or name another folder with --project.")
-    with held(folder / "lock", busy):
-        yield
+    ours = False
+    try:
+        with held(folder / "lock", busy):
+            ours = True
+            yield
+    finally:
+        if ours and folder.is_dir() and {path.name for path in folder.iterdir()} == {"lock"}:
+            remove(folder / "lock" if theirs else folder)
 
 
 def check_free(place: Path, overwrite: bool) -> None:
@@ -210,13 +214,19 @@ def made_folder(folder: Path, parents: bool = False) -> Path:
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """A file that is either complete or not there under this name."""
+    """A file that is either complete or as it was before; a disk that is full, or closed to us, is a VideoError."""
     partial = path.with_name(path.name + ".partial")
     try:
-        partial.write_bytes(content)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+        try:
+            partial.write_bytes(content)
+            partial.replace(path)
+        finally:
+            partial.unlink(missing_ok=True)
+    except OSError as error:
+        raise VideoError(
+            f"{path} could not be written ({error.strerror}). Make room there, or allow it, then give the same command "
+            "again."
+        ) from error
 
 
 def bytes_in_words(count: int) -> str:

@@ -10,7 +10,7 @@ import pytest
 
 from kinochrome.cli import app
 from kinochrome.errors import MethodError
-from kinochrome.evaluation.cli import _at_once
+from kinochrome.evaluation.cli import _at_once, print_table
 from tests.evaluation.data import write_data
 from tests.test_cli import run
 from tests.test_light_import import command, loaded
@@ -61,6 +61,17 @@ def test_names_in_brackets_are_shown_as_they_are(tmp_path: Path) -> None:
     assert "out[a]" in shown and "out[b]" in shown
     write_data(tmp_path / "lists", {"x [red]": 1})
     assert "x [red]" in run("data", "check", tmp_path / "lists", "--as", "davis-val").stdout.decode()
+
+
+def test_a_wide_table_is_split_not_cut(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "50")
+    names = ["perceptual_distance ↓", "psnr ↑"]
+    columns = [(f"a_method_{number}", [("weights missing", False), (f"{number}.5", True)]) for number in range(4)]
+    print_table(names, [*columns, ("longer than the whole line, though nothing can be done about that", columns[0][1])])
+    shown = capsys.readouterr().out
+    assert shown.count("perceptual_distance ↓") == shown.count("psnr ↑") == 5
+    assert all(name in shown for name, _ in columns) and shown.count("weights missing") >= 4
+    assert max(map(len, shown.splitlines())) <= 50
 
 
 def test_help_loads_nothing_heavy() -> None:

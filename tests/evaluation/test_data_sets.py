@@ -70,6 +70,18 @@ def test_frames_of_several_sizes(tmp_path: Path) -> None:
     assert found(tmp_path, "videvo-test")["Koala"].faults == ("has frame 7 in another size than 16x24",)
 
 
+def test_damaged_frames_are_named_and_the_rest_is_checked(tmp_path: Path) -> None:
+    write(tmp_path / "judo", 34)
+    for index in (0, 7):
+        (tmp_path / "judo" / f"{index:05d}.jpg").write_bytes(b"torn")
+    (tmp_path / "judo" / "00009.jpg").unlink()
+    assert found(tmp_path, "davis-val")["judo"].faults == ("lacks frame 9", "has frames 0, 7 damaged")
+    write(tmp_path / "dog", 60)
+    for file in (tmp_path / "dog").iterdir():
+        file.write_bytes(b"torn")
+    assert found(tmp_path, "davis-val")["dog"].faults == ("has frames 0 to 59 damaged",)
+
+
 def test_names_and_places_that_are_none(tmp_path: Path) -> None:
     with pytest.raises(MethodError, match="did you mean 'davis-val'"):
         check(tmp_path, "davis-vla")

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import math
+import multiprocessing
 import signal
 import subprocess
 import sys
 import textwrap
+import threading
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,6 +27,7 @@ from kinochrome.evaluation.rows import TruthRow
 from kinochrome.evaluation.score import Measures, Scored, keep, kept, place, score_clip
 from kinochrome.evaluation.table import as_json
 from kinochrome.nets.raft import Raft
+from tests.disk import full_disk
 from tests.evaluation.data import write_clip, write_data
 from tests.metrics.clips import grey, panned
 from tests.metrics.judges import no_weights, raft  # noqa: F401
@@ -97,6 +101,21 @@ def test_each_protocol_scores_its_frames(
     assert {clip: one.index for clip, one in found.scores["flow"].items()} == scored
 
 
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [
+        (None, "each method's own choice"),
+        (20, "20 pixels"),
+        (99, "48 pixels, the film's own height (99 were asked for)"),
+    ],
+)
+def test_the_report_tells_the_height_that_was_worked_at(
+    data: Path, tmp_path: Path, asked: int | None, told: str
+) -> None:
+    found = evaluate(job(data, tmp_path, clips=("short",), height=asked))
+    assert found.header["working height"] == told
+
+
 def test_windows_of_90_frames(tmp_path: Path) -> None:
     data = write_data(tmp_path / "data", {"enough": 91, "short": 2})
     found = evaluate(job(data, tmp_path / "out", protocol="bistnet-90", methods=(), results=(data,)))
@@ -104,12 +123,23 @@ def test_windows_of_90_frames(tmp_path: Path) -> None:
     assert found.skipped == {"short": "has 2 of the 90 frames that bistnet-90 needs"}
 
 
-def test_the_given_frame_is_reproduced_where_it_is_scored(data: Path, tmp_path: Path) -> None:
+def test_the_given_frame_is_reproduced_exactly_where_it_is_scored(data: Path, tmp_path: Path) -> None:
+    without = evaluate(job(data, tmp_path))
     found = evaluate(job(data, tmp_path, include_exemplar=True, metrics=("psnr", "mse")))
-    scored = found.scores["flow"]["long"]
-    assert scored.index == [0, 1, 2, 3, 4, 5]
-    assert scored.frames["mse"][0] < 1e-7 < scored.frames["mse"][1]  # type: ignore[operator]
+    for row in ("flow", "copy"):
+        scored = found.scores[row]["long"]
+        assert scored.index == [0, 1, 2, 3, 4, 5]
+        assert scored.frames["mse"][0] == 0 < scored.frames["mse"][1], row  # type: ignore[operator]
+        assert scored.frames["psnr"][0] is None, "infinite, not some figure of rounding"
+        assert found.figure(row, "long", "psnr") == pytest.approx(without.figure(row, "long", "psnr"))
     assert "scored too" in found.header["given frames"]
+
+
+def test_with_8_bit_luma_the_given_frame_is_rounded_as_the_product_does(data: Path, tmp_path: Path) -> None:
+    found = evaluate(job(data, tmp_path, grey="luma", include_exemplar=True))
+    for row in ("flow", "copy"):
+        first, second = found.scores[row]["long"].frames["psnr"][:2]
+        assert second < first < 60, row  # type: ignore[operator]
 
 
 def test_with_8_bit_luma_the_luma_stays(data: Path, tmp_path: Path) -> None:
@@ -172,6 +202,24 @@ def test_what_is_kept_is_of_one_run(data: Path, tmp_path: Path) -> None:
         assert kept(file, "one") is None
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no such limit")
+def test_a_full_disk_is_told_and_what_was_scored_is_kept(data: Path, tmp_path: Path) -> None:
+    evaluate(job(data, tmp_path, clips=("long",)))
+    before = {file: file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()}
+    with full_disk(100), pytest.raises(VideoError, match=r"short\.npz could not be written .*Make room"):
+        evaluate(job(data, tmp_path))
+    assert {file: file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()} == before
+    seen: list[str] = []
+    evaluate(job(data, tmp_path), lambda clip, done, total: seen.append(clip))
+    assert set(seen) == {"short"}
+
+
+def test_a_place_of_figures_that_cannot_be_is_told(data: Path, tmp_path: Path) -> None:
+    (tmp_path / "scores").write_text("a file in its place")
+    with pytest.raises(VideoError, match=r"scores.flow cannot be made or written"):
+        evaluate(job(data, tmp_path))
+
+
 def test_auto_is_the_device_it_chooses(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     clip, keys = find(data)[0], []
     for there in (False, True):
@@ -196,6 +244,59 @@ def test_ctrl_c_ends_a_worker_not_only_its_clip() -> None:
     """
     done = subprocess.run([sys.executable, "-c", textwrap.dedent(program)], capture_output=True, timeout=60)
     assert done.returncode == -signal.SIGINT and not done.stdout
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows sends no signals")
+def test_a_run_that_alone_is_stopped_stops_its_workers(tmp_path: Path) -> None:
+    (tmp_path / "run.py").write_text(
+        textwrap.dedent("""
+        import os, signal, threading, time
+        from kinochrome.evaluation import evaluate
+
+        def score(work):
+            time.sleep(60)
+
+        if __name__ == "__main__":
+            evaluate.score_work = score
+            threading.Timer(5, os.kill, (os.getpid(), signal.SIGINT)).start()
+            work = evaluate.Work(None, None, (), (), (), ())
+            list(evaluate._run([work, work], 2, print))
+        """)
+    )
+    done = subprocess.run([sys.executable, tmp_path / "run.py"], capture_output=True, timeout=40)
+    assert b"KeyboardInterrupt" in done.stderr
+
+
+def test_workers_end_with_a_run_that_is_killed(tmp_path: Path) -> None:
+    (tmp_path / "run.py").write_text(
+        textwrap.dedent("""
+        import time
+        from concurrent.futures import ProcessPoolExecutor
+        from multiprocessing import get_context
+        from kinochrome.evaluation.evaluate import _begin_worker
+
+        if __name__ == "__main__":
+            with ProcessPoolExecutor(1, get_context("spawn"), _begin_worker, (1,)) as pool:
+                print(pool.submit(str, "at work").result(), flush=True)
+                pool.submit(time.sleep, 60).result()
+        """)
+    )
+    run = subprocess.Popen([sys.executable, tmp_path / "run.py"], stdout=subprocess.PIPE, text=True)
+    assert run.stdout is not None and run.stdout.readline() == "at work\n"
+    run.kill()
+    run.communicate(timeout=20)  # the pipe is open as long as a worker is there
+
+
+def test_a_worker_that_is_killed_is_told(data: Path, tmp_path: Path) -> None:
+    def kill() -> None:
+        while len(workers := multiprocessing.active_children()) < 2:
+            time.sleep(0.01)
+        time.sleep(0.5)
+        workers[0].kill()
+
+    threading.Thread(target=kill, daemon=True).start()
+    with pytest.raises(MethodError, match=r"ended from outside.*fewer --workers"):
+        evaluate(job(data, tmp_path, workers=2))
 
 
 def test_the_key_holds_all_that_a_figure_depends_on(data: Path, tmp_path: Path) -> None:
@@ -242,6 +343,7 @@ def test_nothing_given(tmp_path: Path) -> None:
     assert found.means["grey"]["cdc"] is None and "do not follow each other" in found.absent["fade"]
     assert set(found.means["copy"].values()) == {None}
     assert found.means["data"]["psnr"] is None, "the truth itself: infinite"
+    assert found.best["psnr"] == {"data"}
     assert "of many sizes" in found.header["size"]
 
 
@@ -306,6 +408,13 @@ def test_results_with_values_that_are_no_numbers(data: Path) -> None:
         ({"device": "gpu"}, MethodError, "--device gpu is unknown"),
         ({"workers": 0}, MethodError, "--workers 0"),
         ({"methods": ()}, MethodError, "Nothing to evaluate"),
+        ({"methods": (), "results": (Path("tool"),), "height": 240}, MethodError, "--height 240 .* none is named"),
+        ({"height": 8}, MethodError, "--height 8 is too small"),
+        (
+            {"protocol": "automatic", "methods": (), "results": (Path("tools/copy"),)},
+            MethodError,
+            "would be called 'copy'",
+        ),
         ({"methods": ("flow", "flow")}, MethodError, "would be called 'flow'"),
         ({"protocol": "automatic"}, MethodError, "flow needs a reference, which the protocol automatic does not give"),
         ({"protocol": "scribbles"}, MethodError, "flow needs a reference, which the protocol scribbles does not give"),

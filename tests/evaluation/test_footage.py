@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -71,6 +73,31 @@ def test_missing_frames_and_other_sizes_inside_a_clip(tmp_path: Path) -> None:
     (clip,) = footage.find(tmp_path)
     with pytest.raises(VideoError, match=r"00002.png is 64x40, but the clip's first frame 64x48"):
         list(clip.frames(0, 3))
+
+
+def test_a_link_to_what_has_moved_is_named(tmp_path: Path) -> None:
+    write_data(tmp_path, {"bear": 3})
+    (tmp_path / "bear" / "00001.png").unlink()
+    (tmp_path / "bear" / "00001.png").symlink_to(tmp_path / "nowhere.png")
+    (clip,) = footage.find(tmp_path)
+    with pytest.raises(VideoError, match=r"00001\.png cannot be read .*moved"):
+        _ = clip.fingerprint
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names there are text")
+def test_a_name_that_is_no_text_is_refused_and_any_text_is_taken(tmp_path: Path) -> None:
+    no_text = os.fsdecode(b"caf\xe9")
+    (text,) = write_data(tmp_path / "text", {"мишка [x] été 100%": 2}).iterdir()
+    (clip,) = footage.find(tmp_path / "text")
+    assert clip.name == text.name and clip.fingerprint
+    write_data(tmp_path / "bytes", {"bear": 2})
+    (tmp_path / "bytes/bear").rename(tmp_path / "bytes" / no_text)
+    with pytest.raises(VideoError, match="not in UTF-8"):
+        footage.find(tmp_path / "bytes")
+    (tmp_path / "text").rename(tmp_path / no_text)
+    for read in (footage.find, lambda folder: footage.matching(folder, clip)):
+        with pytest.raises(VideoError, match="not in UTF-8"):
+            read(tmp_path / no_text)
 
 
 def test_photographs_may_have_any_name_and_size(tmp_path: Path) -> None:
@@ -144,6 +171,15 @@ def test_results_that_do_not_match(tmp_path: Path, truth: footage.TrueClip) -> N
     video.write_picture(results / "bear" / "00001.jpg", texture())
     with pytest.raises(VideoError, match="two results for one frame"):
         footage.matching(results, truth)
+
+
+def test_results_that_fit_two_photographs_are_refused(tmp_path: Path) -> None:
+    for name in ("truth/set/dog.png", "truth/set/dog.jpg", "tool/set/dog.png"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        video.write_picture(tmp_path / name, texture())
+    (truth,) = footage.find(tmp_path / "truth", stills=True)
+    with pytest.raises(VideoError, match=r"set has two pictures called dog.*Rename one"):
+        footage.matching(tmp_path / "tool", truth)
 
 
 def test_results_of_another_size(tmp_path: Path, truth: footage.TrueClip) -> None:

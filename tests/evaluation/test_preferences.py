@@ -79,6 +79,13 @@ def test_a_pair_that_the_better_method_lost_is_turned_around() -> None:
     assert (first.method, first.other, first.wins, first.losses) == ("b", "a", 1, 0)
 
 
+def test_any_name_leaves_the_table_whole(out: Path) -> None:
+    key = out / "blind" / "key.json"
+    key.write_text(key.read_text().replace("other", "an|other"))
+    table, _ = write(out, *read(out, [saved(out, "anna", ("a1", "b1", "left"))]))
+    assert r"| flow | an\|other | 1 | 0 | 0 |" in table.read_text(encoding="utf-8")
+
+
 def test_both_files_are_written(out: Path) -> None:
     choices, people = read(out, [saved(out, "anna", ("a1", "b1", "left"), ("a1", "c1", "none"))])
     table, told = write(out, choices, people)

@@ -8,6 +8,7 @@ import json
 import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Mapping
 from html.parser import HTMLParser
 from pathlib import Path
@@ -16,12 +17,14 @@ import cv2
 import numpy as np
 import pytest
 
+from kinochrome.errors import VideoError
 from kinochrome.evaluation.page import page, plot
 from kinochrome.evaluation.report import as_csv, as_markdown, as_tex, write
 from kinochrome.evaluation.score import Scored
 from kinochrome.evaluation.table import Evaluation, notes, shown
 from kinochrome.evaluation.worst import FULL, Worst, beside
 from kinochrome.metrics.picture import Picture
+from tests.disk import full_disk
 from tests.metrics.clips import flat
 
 
@@ -65,6 +68,26 @@ def test_without_a_figure_of_the_truth_nothing_is_nearest_to_it() -> None:
     assert made_up({**bleeding, "truth": scored(bleed=None)}, ("bleed",)).best["bleed"] == set()
     fading = {"good": scored(fade=-0.2), "grey": scored(fade=0.5), "truth": scored(fade=None)}
     assert made_up(fading, ("fade",)).best["fade"] == {"good"}, "a difference from the truth already"
+
+
+def test_nothing_is_better_than_no_difference_at_all() -> None:
+    """Its PSNR is infinite, which is no number: it must not lose to grey film for that."""
+    perfect = Scored({"psnr": None, "cdc": 0.005}, [1], {"psnr": [None]})
+    found = made_up({**ROWS, "perfect": perfect, "empty": Scored({}, [], {"psnr": []})}, ("psnr", "psnr_u8wrap", "cdc"))
+    assert found.best["psnr"] == {"perfect"} and found.best["cdc"] == {"good"}
+    assert found.best["psnr_u8wrap"] == set(), "not measured"
+    assert "| perfect | **∞** | - | 0.005 |" in as_markdown(found) and "| empty | - |" in as_markdown(found)
+    assert r"perfect & \textbf{$\infty$}" in as_tex(found) and "<td>∞</td>" in page(found)
+
+
+def test_any_name_of_a_folder_leaves_tables_whole() -> None:
+    found = made_up({"a|b": ROWS["good"], r"[c^~\_%&#$<{": ROWS["good"], "truth": ROWS["truth"]})
+    table = [line for line in as_markdown(found).splitlines() if line.startswith("|")]
+    assert r"| a\|b | **30.00** |" in table[2]
+    assert len({line.replace(r"\|", "").count("|") for line in table[:5]}) == 1
+    tex = as_tex(found)
+    assert r"a\textbar{}b & " in tex
+    assert r"{[}c\textasciicircum{}\textasciitilde{}\textbackslash{}\_\%\&\#\$\textless{}\{ & " in tex
 
 
 def test_means_leave_out_what_is_infinite() -> None:
@@ -188,3 +211,10 @@ def test_all_files_are_written(tmp_path: Path) -> None:
     told = json.loads(files[0].read_text(encoding="utf-8"))
     assert told["methods"]["good"]["clips"]["bear_1"]["psnr"] == 30.0
     assert told["skipped"] == {"tiny": "has 1 of the 2 frames"}
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no such limit")
+def test_a_report_that_finds_no_room_is_told(tmp_path: Path) -> None:
+    with full_disk(100), pytest.raises(VideoError, match=r"report\.json could not be written .*Make room"):
+        write(made_up(ROWS), tmp_path)
+    assert not list(tmp_path.iterdir()), "nothing half is left"

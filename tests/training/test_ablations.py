@@ -134,7 +134,7 @@ def test_three_files_say_the_same(done: Done) -> None:
     assert told["evaluation"]["methods"]["a small [key]"]["mean"] == means["a small [key]"]
     page = (out / "ablations.md").read_text(encoding="utf-8")
     assert page.startswith(f"# {found.heading}\n") and "- **a small [key]**: network.key = 8\n" in page
-    assert "kino.weights" not in page and "|  | steps | psnr ↑ | cdc ↓ |\n|---|--:|--:|--:|\n| complete" in page
+    assert "kino.weights" not in page and "|  | steps | psnr ↑ | cdc ↓ |\n| --- | --: | --: | --: |\n| complete" in page
     assert all((out / "reports" / slug / "report.html").is_file() for slug in SLUGS)
 
 

@@ -231,7 +231,7 @@ def test_a_crash_while_decoding_leaves_nothing_half(
     with pytest.raises(error):
         Footage([folder], tmp_path / "store")
     monkeypatch.undo()
-    assert not (tmp_path / "store").exists()
+    assert not (tmp_path / "store").exists(), "nothing half is left"
     assert [strip.frames for strip in Footage([folder], tmp_path / "store").strips] == [5, 6]
 
 

@@ -9,8 +9,6 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -26,6 +24,7 @@ from kinochrome.project import locked
 from kinochrome.training import kino, loop, processes
 from kinochrome.training.recipe import Critic, Optimizer, Run
 from kinochrome.types import Reference, Shot
+from tests.disk import full_disk
 from tests.film import make_film, moving_planes
 
 from . import tiny
@@ -740,7 +739,7 @@ def test_a_run_without_clips_may_have_some_later(tmp_path: Path) -> None:
 def test_there_is_nothing_to_resume(tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match="no run to resume"):
         tiny.run(tiny.job(tmp_path, resume=True))
-    assert not (tmp_path / "run").exists()
+    assert not (tmp_path / "run").exists(), "not even a lock is left"
 
 
 def test_a_run_that_never_began_leaves_nothing(tmp_path: Path) -> None:
@@ -757,9 +756,10 @@ def test_a_run_that_never_began_leaves_nothing(tmp_path: Path) -> None:
 
 def test_whoever_finds_another_run_at_work_takes_nothing_of_it_away(tmp_path: Path) -> None:
     job = tiny.job(tmp_path)
-    with locked(job.folder), pytest.raises(TrainingError, match="Another run is at work"):
-        tiny.run(job)
-    assert (job.folder / "lock").exists()
+    with locked(job.folder):
+        with pytest.raises(TrainingError, match="Another run is at work"):
+            tiny.run(job)
+        assert (job.folder / "lock").exists()
 
 
 def test_one_goes_on_or_begins_with_weights_not_both(tmp_path: Path) -> None:
@@ -911,19 +911,6 @@ def test_a_network_that_diverges_stops_the_run_with_a_sentence(
     monkeypatch.setattr(kino, "TASKS", {told: 1.0})
     with pytest.raises(TrainingError, match=r"Step \d: the (loss|gradient) is not a number, on .*film0\.mkv"):
         tiny.run(tiny.job(tmp_path, rate=1e30, steps=8))
-
-
-@contextmanager
-def full_disk(largest: int) -> Iterator[None]:
-    """No file can be made longer than this: what a program sees is what it sees of a full disk, but for the number."""
-    import resource
-
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (largest, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no such limit")

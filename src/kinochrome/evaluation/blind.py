@@ -17,7 +17,7 @@ import numpy as np
 from kinochrome import color, video
 from kinochrome.errors import MethodError
 from kinochrome.metrics.picture import Picture, picture_of
-from kinochrome.project import digest, write_atomically
+from kinochrome.project import digest, made_folder, write_atomically
 from kinochrome.types import VideoInfo
 
 from . import footage
@@ -65,8 +65,7 @@ def write(
     rules = checked(job)[0]
     groups = list(_groups(job, rules, rows_shown(job, rules, anchors), seed))
     films = [film for group in groups for film in group]
-    folder = job.out / FOLDER
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = made_folder(job.out / FOLDER, parents=True)
     missing = [film for film in films if not (folder / film.path).is_file()]
     done, total = 0, sum(film.task.stop - film.task.start for film in missing)
     for film in missing:

@@ -116,8 +116,8 @@ def preferences(
     from . import preferences as counted
 
     choices, people = counted.read(folder, files)
-    table = Table("method", "over", box=None)
-    for name in ("wins", "losses", "ties", "share", "95 %"):
+    table = Table(*counted.HEAD[:2], box=None)
+    for name in counted.HEAD[2:]:
         table.add_column(name, justify="right")
     for one in [*counted.overall(choices), *counted.pairs(choices)]:
         table.add_row(*map(escape, counted.cells(one)))
@@ -211,16 +211,35 @@ def _finish(found: Evaluation, out: Path, console: Console) -> None:
     from .table import notes, rows, title
 
     files = write(found, out)
-    table = Table("", box=None)
-    lines = list(rows(found))
-    for name, _ in lines:
-        table.add_column(escape(name), justify="right")
-    for number, metric in enumerate(found.metrics):
-        cells = [cells[number] for _, cells in lines]
-        table.add_row(title(metric), *(f"[bold]{text}[/bold]" if best else text for text, best in cells))
-    Console().print(table)
+    print_table([*map(title, found.metrics)], [*rows(found)])
     for note in notes(found):
         console.print(escape(note), highlight=False)
     if told := opening(found):
         console.print(f"Published figures, in the report: {escape(told)}", highlight=False)
     console.print(f"written: {escape(', '.join(map(str, files)))}", highlight=False, soft_wrap=True)
+
+
+def print_table(labels: Sequence[str], columns: Sequence[tuple[str, Sequence[tuple[str, bool]]]]) -> None:
+    """Labels and, beside them, named columns of (text, whether it is best); what does not fit stands below, not cut."""
+    console, count = Console(), len(columns)
+    while count > 1 and _width(_table(labels, columns[:count])) > console.width:
+        count -= 1
+    console.print(_table(labels, columns[:count]))
+    if columns[count:]:
+        console.print()
+        print_table(labels, columns[count:])
+
+
+def _table(labels: Sequence[str], columns: Sequence[tuple[str, Sequence[tuple[str, bool]]]]) -> Table:
+    table = Table("", box=None)
+    for name, _ in columns:
+        table.add_column(escape(name), justify="right")
+    for number, label in enumerate(labels):
+        cells = [cells[number] for _, cells in columns]
+        table.add_row(escape(label), *(f"[bold]{text}[/bold]" if best else text for text, best in cells))
+    return table
+
+
+def _width(table: Table) -> int:
+    """Of the whole table, nothing wrapped or cut."""
+    return Console(width=10**6).measure(table).maximum

@@ -117,19 +117,27 @@ def _finding(place: Path, count: int, height: int | None) -> Finding:
 
 
 def _wrong_sizes(files: Mapping[int, Path], height: int | None) -> list[str]:
-    """Frames that are not as high as the list says, or not of the clip's own size."""
-    sizes = {number: _size(file) for number, file in files.items()}
+    """Frames that are damaged, not as high as the list says, or not of the clip's own size."""
+    found = {number: _size(file) for number, file in files.items()}
+    sizes = {number: size for number, size in found.items() if size}
+    faults = [f"has {_spans(damaged)} damaged"] if (damaged := [one for one in found if one not in sizes]) else []
+    if not sizes:
+        return faults
     first = next(iter(sizes.values()))
     if height is not None and first[0] != height:
-        return [f"is {first[1]}x{first[0]}, not {height} pixels high"]
+        return [*faults, f"is {first[1]}x{first[0]}, not {height} pixels high"]
     odd = [number for number, size in sizes.items() if size != first]
-    return [f"has {_spans(odd)} in another size than {first[1]}x{first[0]}"] if odd else []
+    return [*faults, *[f"has {_spans(odd)} in another size than {first[1]}x{first[0]}"] * bool(odd)]
 
 
-def _size(file: Path) -> tuple[int, int]:
+def _size(file: Path) -> tuple[int, int] | None:
+    """(height, width) of a picture; None of one that is damaged."""
     from kinochrome import video
 
-    height, width = video.read_picture(file).shape[:2]
+    try:
+        height, width = video.read_picture(file).shape[:2]
+    except VideoError:
+        return None
     return height, width
 
 

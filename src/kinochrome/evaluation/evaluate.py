@@ -6,11 +6,13 @@ import functools
 import hashlib
 import os
 import signal
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from importlib.metadata import version
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context, parent_process
 from pathlib import Path
 
 from kinochrome import __version__ as own_version
@@ -121,6 +123,10 @@ def checked(job: Job) -> tuple[Protocol, tuple[str, ...], dict[str, str]]:
     rules = protocol_of(job.protocol, job.include_exemplar)
     if not job.methods and not job.results:
         raise MethodError("Nothing to evaluate: name a --method, or a folder of another tool's --results.")
+    if job.height is not None and not job.methods:
+        raise MethodError(
+            f"--height {job.height} is the working height of a --method, and none is named. Leave it out."
+        )
     if job.grey not in GREYS:
         raise MethodError(f"--grey {job.grey} is unknown. Choose one of: {', '.join(GREYS)}.")
     if job.workers < 1:
@@ -136,7 +142,8 @@ def checked(job: Job) -> tuple[Protocol, tuple[str, ...], dict[str, str]]:
     for key in job.options:
         if key.partition(".")[0] not in known:
             raise MethodError(f"--set {key}: none of the methods is called {key.partition('.')[0]!r}.")
-    called = [*(row.name for row in rows_of(job, rules))]
+    # A table has a row `copy` even where it is empty.
+    called = [row.name for row in rows_of(job, rules)] + ["copy"] * ("reference" not in rules.gives)
     if twice := sorted({name for name in called if called.count(name) > 1}):
         raise MethodError(f"Two rows of the table would be called {twice[0]!r}. Name one only, or rename a folder.")
     chained = any("," in names for names in job.methods)
@@ -270,6 +277,16 @@ def _run(work: Sequence[Work], workers: int, report: Report) -> Iterator[tuple[W
             one = futures[future]
             count(one.clip.name, one.frames)
             yield one, future.result()
+    except KeyboardInterrupt:
+        # Whoever stops this process alone waits for no clip either.
+        for worker in active_children():
+            worker.terminate()
+        raise
+    except BrokenProcessPool as error:
+        raise MethodError(
+            f"One of the {workers} processes was ended from outside, as a machine does that runs out of memory. What "
+            "was scored is kept: give the same command again, with fewer --workers."
+        ) from error
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
 
@@ -280,9 +297,17 @@ def _begin_worker(workers: int) -> None:
     import torch
 
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     threads = max(1, (os.cpu_count() or 1) // workers)
     torch.set_num_threads(threads)
     cv2.setNumThreads(threads)
+
+
+def _end_with_parent() -> None:
+    """Ends this process when the one that began it is gone: killed, it could tell nobody, and we would work on."""
+    if parent := parent_process():
+        parent.join()
+        os._exit(1)
 
 
 def score_work(work: Work, tell: Callable[[str, int], None] = lambda clip, frames: None) -> dict[str, Scored]:
@@ -294,6 +319,16 @@ def score_work(work: Work, tell: Callable[[str, int], None] = lambda clip, frame
     for name, key in zip(work.rows, work.keys, strict=True):
         keep(place(work.job.out, name, work.clip.name), key, found[name])
     return found
+
+
+def _working_height(asked: int | None, heights: Sequence[int], stills: bool) -> str:
+    """What methods worked at, in words: nothing is enlarged for them."""
+    if asked is None:
+        return "each method's own choice"
+    used = sorted({min(asked, height) for height in heights})
+    if stills or len(used) > 1:
+        return f"{asked} pixels, or the film's own height where that is less"
+    return f"{used[0]} pixels" + f", the film's own height ({asked} were asked for)" * (used[0] < asked)
 
 
 def header(job: Job, rules: Protocol, clips: Sequence[TrueClip]) -> dict[str, str]:
@@ -312,7 +347,7 @@ def header(job: Job, rules: Protocol, clips: Sequence[TrueClip]) -> dict[str, st
         "rendering": "the renderer's own frames at full chroma, before encoding; colours that do not fit are made "
         f"paler at the same hue and {'lightness' if job.grey == 'lstar' else 'luma'}",
         "results of other tools": "scored as the 8- or 16-bit codes in their files" if job.results else "none",
-        "working height": f"{job.height} pixels" if job.height else "each method's own choice",
+        "working height": _working_height(job.height, [size[0] for size in sizes], stills),
         "options": ", ".join(f"{key}={value}" for key, value in job.options.items()) or "each method's defaults",
         "motion": f"{job.flow} on the true film ({FLOWS[job.flow]}); dis_quick on results, for warp_error_vcgan",
         "mean": "mean of the clips' figures; frame mean: mean over all scored frames of all clips; infinite and "

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import os
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -128,10 +130,12 @@ def find(data: Path, wanted: Sequence[str] = (), stills: bool = False, option: s
     """
     if not data.is_dir():
         raise VideoError(f"{data} is not a folder. {option} names the folder that holds the clips.")
+    _check_name(data)
     places: dict[str, Path] = {}
     for place in sorted(data.iterdir()):
         if place.name.startswith(".") or not _is_clip(place):
             continue
+        _check_name(place)
         name = place.name if place.is_dir() else place.stem
         if name in places:
             raise VideoError(f"{data} holds {places[name].name} and {place.name}: two clips of one name. Leave one.")
@@ -149,6 +153,7 @@ def matching(results: Path, truth: TrueClip) -> TrueClip:
     """What another tool made of a true clip: the same names (or, of a film, as many frames) at the same size."""
     if not results.is_dir():
         raise VideoError(f"{results} is not a folder. --results names the folder that holds <clip>/<frame>.png.")
+    _check_name(results)
     stills = isinstance(truth, PictureClip) and truth.stills
     folder = results / truth.name
     films = [one for one in sorted(results.glob("*.*")) if one.stem == truth.name and one.suffix.lower() in FILMS]
@@ -184,6 +189,14 @@ def check_colour(clip: TrueClip) -> None:
     )
 
 
+def _check_name(place: Path) -> None:
+    """An error where a name is bytes that are no text, which no report can hold."""
+    try:
+        place.resolve().name.encode()
+    except UnicodeEncodeError as error:
+        raise VideoError(f"The name of {place} is not in UTF-8, so that no report can print it. Rename it.") from error
+
+
 def _is_clip(place: Path) -> bool:
     if place.is_dir():
         return any(is_picture(file) for file in place.iterdir())
@@ -209,6 +222,11 @@ def _opened(name: str, place: Path, stills: bool) -> TrueClip:
 
 def _named_alike(folder: Path, truth: PictureClip) -> tuple[Path, ...]:
     """A folder's pictures in the true clip's order, one for each true name."""
+    if twice := [name for name, count in Counter(truth.labels).items() if count > 1]:
+        raise VideoError(
+            f"The true clip {truth.name} has two pictures called {twice[0]}, so that results of that name fit both. "
+            "Rename one."
+        )
     found: dict[str, Path] = {}
     for file in sorted(filter(is_picture, folder.iterdir())):
         if file.stem in found:
@@ -239,8 +257,11 @@ def _fingerprint(files: Sequence[Path]) -> str:
     """Of names, sizes and times of change."""
     digest = hashlib.sha256()
     for file in files:
-        state = file.stat()
-        digest.update(f"{file.absolute()}|{state.st_size}|{state.st_mtime_ns}\n".encode())
+        try:
+            state = file.stat()
+        except OSError as error:
+            raise VideoError(f"{file} cannot be read ({error.strerror}). A link to what has moved? Mend it.") from error
+        digest.update(os.fsencode(file.absolute()) + f"|{state.st_size}|{state.st_mtime_ns}\n".encode())
     return digest.hexdigest()
 
 

@@ -10,7 +10,7 @@ from kinochrome import metrics
 
 from .score import Scored
 from .sections import Section, opening, sections
-from .table import Evaluation, notes, rows, shown, title
+from .table import Evaluation, notes, rows, title
 
 COLOURS = ("#d1495b", "#2e86ab", "#3a7d44", "#8f5db7", "#e08e1b", "#11a39c", "#b04a8f", "#6a6f2d")
 GREYS = {"grey": "#9a9a9a", "copy": "#5a5a5a"}
@@ -100,9 +100,7 @@ def _clip_table(found: Evaluation, clip: str, lines: Mapping[str, Scored]) -> st
     names = [name for name in found.measured if not getattr(metrics.load(name), "pooled", False)]
     heads = "".join(f"<th>{escape(name)}</th>" for name in names)
     body = "".join(
-        f"<tr><td>{escape(row)}</td>"
-        + "".join(f"<td>{shown(found.figure(row, clip, name))}</td>" for name in names)
-        + "</tr>"
+        f"<tr><td>{escape(row)}</td>" + "".join(f"<td>{found.text(row, name, clip)}</td>" for name in names) + "</tr>"
         for row in [*lines, "truth"]
     )
     return f'<div class="wide"><table><tr><th></th>{heads}</tr>{body}</table></div>'

@@ -14,6 +14,8 @@ from typing import Any
 from kinochrome.errors import HintError
 from kinochrome.project import write_atomically
 
+from .table import markdown_table
+
 FOLDER, KEY = "blind", "key.json"
 """Where the page, its films and the key to their names lie in a report's folder."""
 
@@ -24,6 +26,8 @@ NOTE = (
     "share: wins of all choices that are not ties, with the Wilson interval of 95 %. It takes every choice as "
     "independent; several by one person, or on one clip, are less so, and the true interval is then wider."
 )
+
+HEAD = ("method", "over", "wins", "losses", "ties", "share", "95 %")
 
 CHOICES = ("left", "right", "none")
 
@@ -213,8 +217,7 @@ def write(out: Path, choices: Sequence[Choice], people: Sequence[str]) -> list[P
 def as_markdown(choices: Sequence[Choice], people: Sequence[str]) -> str:
     lines = ["# Preferences", "", heading(choices, people), ""]
     for title, found in (("Overall", overall(choices)), ("Pair by pair", pairs(choices))):
-        lines += [f"## {title}", "", "| method | over | wins | losses | ties | share | 95 % |"]
-        lines += ["|---|---|--:|--:|--:|--:|--:|", *(f"| {' | '.join(cells(one))} |" for one in found), ""]
+        lines += [f"## {title}", "", *markdown_table(HEAD, [cells(one) for one in found], words=2), ""]
     return "\n".join([*lines, NOTE]) + "\n"
 
 

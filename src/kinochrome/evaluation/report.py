@@ -7,12 +7,19 @@ import io
 import json
 from pathlib import Path
 
-from kinochrome import metrics
-from kinochrome.project import write_atomically
+from kinochrome.project import made_folder, write_atomically
 
 from .page import page
 from .sections import opening, sections
-from .table import ARROWS, Evaluation, as_json, notes, rows, shown, title
+from .table import Evaluation, as_json, markdown_table, notes, rows, title
+
+TEX = {
+    **{letter: "\\" + letter for letter in "_&%$#{}"}, "[": "{[}",
+    "\\": r"\textbackslash{}", "^": r"\textasciicircum{}", "~": r"\textasciitilde{}", "|": r"\textbar{}",
+    "<": r"\textless{}", ">": r"\textgreater{}", "†": r"$^\dagger$", "∞": r"$\infty$",
+    "↑": r"$\uparrow$", "↓": r"$\downarrow$", "→": r"$\rightarrow$",
+}  # fmt: skip
+"""How TeX writes what means something to it, or what its fonts lack."""
 
 
 def write(found: Evaluation, folder: Path) -> list[Path]:
@@ -24,7 +31,7 @@ def write(found: Evaluation, folder: Path) -> list[Path]:
         "report.tex": as_tex(found),
         "report.html": page(found),
     }
-    folder.mkdir(parents=True, exist_ok=True)
+    made_folder(folder, parents=True)
     for name, text in texts.items():
         write_atomically(folder / name, text.encode())
     return [folder / name for name in texts]
@@ -47,14 +54,14 @@ def as_markdown(found: Evaluation) -> str:
     """Choices, table of means, notes, and PSNR a clip."""
     lines = [f"# Evaluation: {found.protocol}", ""]
     lines += [f"- **{key}**: {text}" for key, text in found.header.items()]
-    lines += ["", *_markdown_table(["", *map(title, found.metrics)], _bold_rows(found)), ""]
+    lines += ["", *markdown_table(["", *map(title, found.metrics)], _bold_rows(found)), ""]
     lines += [f"- {note}" for note in notes(found)]
     lines += _published(found)
     if "psnr" in found.measured:
         names = [row for row in found.scores if row != "truth" and found.scores[row]]
-        body = [[clip, *(shown(found.figure(row, clip, "psnr")) for row in names)] for clip in found.clips()]
-        body.append(["**mean**", *(shown(found.means[row]["psnr"]) for row in names)])
-        lines += ["", "## PSNR a clip", "", *_markdown_table(["clip", *names], body)]
+        body = [[clip, *(found.text(row, "psnr", clip) for row in names)] for clip in found.clips()]
+        body.append(["**mean**", *(found.text(row, "psnr") for row in names)])
+        lines += ["", "## PSNR a clip", "", *markdown_table(["clip", *names], body)]
     return "\n".join(lines) + "\n"
 
 
@@ -62,12 +69,10 @@ def as_tex(found: Evaluation) -> str:
     """The table of means for a paper, with `booktabs`; the choices stand above it as comments."""
     lines = [f"% {key}: {text}" for key, text in found.header.items()]
     lines += [r"\begin{tabular}{l" + "r" * len(found.metrics) + "}", r"\toprule"]
-    arrows = {"↑": r"$\uparrow$", "↓": r"$\downarrow$", "→": r"$\rightarrow$"}
-    heads = [_escaped(name) + " " + arrows[ARROWS[metrics.load(name).better]] for name in found.metrics]
-    lines += [" & ".join(["", *heads]) + r" \\", r"\midrule"]
+    lines += [" & ".join(["", *(_escaped(title(name)) for name in found.metrics)]) + r" \\", r"\midrule"]
     for row, cells in rows(found):
-        texts = [rf"\textbf{{{text}}}" if best else text for text, best in cells]
-        lines.append(" & ".join([_escaped(row).replace("†", r"$^\dagger$"), *texts]) + r" \\")
+        texts = [rf"\textbf{{{_escaped(text)}}}" if best else _escaped(text) for text, best in cells]
+        lines.append(" & ".join([_escaped(row), *texts]) + r" \\")
     lines += [r"\bottomrule", r"\end{tabular}"]
     lines += [f"% {note}" for note in notes(found)]
     return "\n".join(lines) + "\n"
@@ -80,7 +85,7 @@ def _published(found: Evaluation) -> list[str]:
     lines = ["", "## Published figures", "", told]
     for one in sections(found):
         ours = [[f"here: {row}", *cells] for row, *cells in one.ours]
-        lines += ["", f"### {one.title}", "", *_markdown_table(["", *one.head], [*one.theirs, *ours]), ""]
+        lines += ["", f"### {one.title}", "", *markdown_table(["", *one.head], [*one.theirs, *ours]), ""]
         lines += [f"- {note}" for note in one.notes]
     return lines
 
@@ -89,14 +94,9 @@ def _bold_rows(found: Evaluation) -> list[list[str]]:
     return [[row, *(f"**{text}**" if best else text for text, best in cells)] for row, cells in rows(found)]
 
 
-def _markdown_table(head: list[str], body: list[list[str]]) -> list[str]:
-    rule = ["---"] + ["--:"] * (len(head) - 1)
-    return [f"| {' | '.join(line)} |" for line in [head, rule, *body]]
-
-
 def _cell(figure: float | None) -> str:
     return "" if figure is None else repr(float(figure))
 
 
 def _escaped(text: str) -> str:
-    return "".join("\\" + letter if letter in "_&%$#{}" else letter for letter in text)
+    return "".join(TEX.get(letter, letter) for letter in text)

@@ -93,7 +93,7 @@ class CopyRow(WithoutDraft):
             nearest = min(task.references, key=lambda frame: abs(frame - index))
             if nearest != given:
                 given, ab = nearest, true_frame(clip, nearest).lab[1:]
-            yield functools.partial(self.grey.pasted, ab=ab)
+            yield self.grey.given if nearest == index else functools.partial(self.grey.pasted, ab=ab)
 
 
 @dataclass(frozen=True)
@@ -159,7 +159,7 @@ class MethodRow:
         longest = min(step.method.longest for step in steps)
         said = chain.colour_shot(steps, Shot(task.start, task.stop), longest, lightness, references)
         for index, painted in enumerate(said, start=task.start):
-            yield self._pasted if index in task.references else functools.partial(self._coloured, painted)
+            yield self.grey.given if index in task.references else functools.partial(self._coloured, painted)
 
     def _reference(self, clip: TrueClip, frame: int, size: Size) -> Reference:
         true = true_frame(clip, frame)
@@ -167,10 +167,6 @@ class MethodRow:
 
     def _coloured(self, painted: Painted, true: Picture) -> np.ndarray:
         return self.grey.coloured(true, painted)
-
-    def _pasted(self, true: Picture) -> np.ndarray:
-        """At a given frame its own colours stand at full size, as in the product."""
-        return self.grey.pasted(true, true.lab[1:])
 
 
 class _Given:

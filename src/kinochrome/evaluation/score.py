@@ -17,7 +17,7 @@ from kinochrome import metrics
 from kinochrome.errors import KinochromeError
 from kinochrome.metrics.picture import picture_of
 from kinochrome.metrics.score import Moment, Score, Truth
-from kinochrome.project import write_atomically
+from kinochrome.project import made_folder, write_atomically
 
 from .footage import PictureClip, TrueClip
 from .protocols import Task
@@ -164,7 +164,7 @@ def place(out: Path, row: str, clip: str) -> Path:
 
 def keep(path: Path, key: str, scored: Scored) -> None:
     """Writes what is known, all of it or nothing."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    made_folder(path.parent, parents=True)
     words = {"key": key, "figures": scored.figures, "worst": scored.worst, "index": scored.index}
     text = json.dumps(words | {"frames": scored.frames}).encode()
     whole = {WORDS: _bytes(text), PICTURE: _bytes(scored.picture), **scored.gathered}

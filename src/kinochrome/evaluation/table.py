@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -57,6 +58,18 @@ class Evaluation:
         """A row's figure on a clip."""
         return self.scores[row][clip].figures.get(name)
 
+    def is_infinite(self, row: str, name: str, clip: str | None = None) -> bool:
+        """Nothing differed from the truth in this clip, or without one in any."""
+        clips = self.scores[row].values() if clip is None else [self.scores[row][clip]]
+        perfect = (name in one.figures and one.figures[name] is None for one in clips)
+        return metrics.load(name).infinite and bool(clips) and all(perfect)
+
+    def text(self, row: str, name: str, clip: str | None = None) -> str:
+        """A clip's figure, or without one the mean, for a table."""
+        if self.is_infinite(row, name, clip):
+            return "∞"
+        return shown(self.means[row][name] if clip is None else self.figure(row, clip, name))
+
     def clips(self) -> list[str]:
         return list(self.scores["truth"])
 
@@ -75,7 +88,8 @@ class Evaluation:
 
     def _best(self, name: str) -> set[str]:
         better, true = metrics.load(name).better, self.means["truth"].get(name)
-        rows = {row: figures[name] for row, figures in self.means.items() if row != "truth"}
+        means = {row: figures[name] for row, figures in self.means.items() if row != "truth"}
+        rows = {row: math.inf if self.is_infinite(row, name) else figure for row, figure in means.items()}
         there = {row: figure for row, figure in rows.items() if figure is not None}
         if name.startswith(STEADINESS):
             there = {row: figure for row, figure in there.items() if row not in self.pale}
@@ -163,9 +177,16 @@ def title(name: str) -> str:
 
 def rows(found: Evaluation) -> Iterator[tuple[str, list[tuple[str, bool]]]]:
     """(row's name, with † where pale; the shown mean of each metric and whether it is best)."""
-    for row, figures in found.means.items():
+    for row in found.scores:
         cells = []
         for name in found.metrics:
-            text = found.absent[name].partition(":")[0] if name in found.absent else shown(figures[name])
+            text = found.absent[name].partition(":")[0] if name in found.absent else found.text(row, name)
             cells.append((text, row in found.best.get(name, ())))
         yield row + " †" * (row in found.pale), cells
+
+
+def markdown_table(head: Sequence[str], body: Sequence[Sequence[str]], words: int = 1) -> list[str]:
+    """Lines of a table whose first columns hold words, all others figures."""
+    rule = ["---"] * words + ["--:"] * (len(head) - words)
+    lines = [[cell.replace("|", r"\|") for cell in line] for line in (head, rule, *body)]
+    return [f"| {' | '.join(line)} |" for line in lines]

@@ -16,6 +16,8 @@ class Metric:
 
     better: ClassVar[Literal["higher", "lower", "truth"]] = "lower"
     """What to look for; "truth": nearest to the figure of the true film itself."""
+    infinite: ClassVar[bool] = False
+    """Without a figure it is infinite: nothing differed, and nothing is better."""
     needs: ClassVar[frozenset[str]] = frozenset()
     """Of "flow" (the true film's motion), "own_flow" (the result's), "draft", "weights:NAME"."""
 

@@ -19,6 +19,7 @@ class Psnr(Metric):
     """dB a frame; the clip's figure is the mean over its frames, equal ones (infinite) left out."""
 
     better = "higher"
+    infinite = True
 
     def of(self, pair: Pair) -> float | None:
         return decibels(pair.mean_square)
@@ -28,6 +29,7 @@ class PsnrU8Wrap(Metric):
     """What subtracting and squaring uint8 arrays prints: both wrap mod 256, so it hardly falls below 27.9 dB."""
 
     better = "higher"
+    infinite = True
 
     def of(self, pair: Pair) -> float | None:
         wrapped = pair.result.truncated - pair.truth.truncated

@@ -25,11 +25,11 @@ from typing import Any
 import cv2
 
 from kinochrome import chain, methods, weights
-from kinochrome.errors import KinochromeError, TrainingError
+from kinochrome.errors import TrainingError
 from kinochrome.evaluation import evaluate, footage, report, table
 from kinochrome.evaluation.score import place
 from kinochrome.evaluation.table import Evaluation, title
-from kinochrome.project import remove_empty, write_atomically
+from kinochrome.project import write_atomically
 
 from . import loop
 from . import recipe as recipes
@@ -191,11 +191,7 @@ def _check(study: Study, variants: list[Variant]) -> None:
 
 def _built(study: Study, variants: list[Variant]) -> dict[str, dict[str, Any]]:
     """Each variant's options of its network: all are built before the first is trained, so that a bad one shows."""
-    try:
-        read = Footage(study.data, study.job.out / "store")
-    except KinochromeError:
-        remove_empty(study.job.out)
-        raise
+    read = Footage(study.data, study.job.out / "store")
     found = {}
     for variant in variants:
         variant.file.parent.mkdir(parents=True, exist_ok=True)
@@ -289,12 +285,12 @@ def _as_markdown(found: Findings) -> str:
         said = [f"{name}.{key} = {value!r}" for name, keys in variant.overrides.items() for key, value in keys.items()]
         lines.append(f"- **{variant.name}**: {', '.join(said)}")
     lines += [f"- **{key}**: {text}" for key, text in found.evaluation.header.items()]
-    head = ["", "steps", *map(title, found.metrics)]
-    lines += ["", f"| {' | '.join(head)} |", "|---|" + "--:|" * (len(head) - 1)]
-    for name, steps, cells in found.lines():
-        figures = [f"**{text}**" if best else text for text, best in cells]
-        lines.append(f"| {' | '.join([name.replace('|', chr(92) + '|'), steps, *figures])} |")
-    return "\n".join([*lines, "", *(f"- {note}" for note in found.notes()), ""])
+    body = [
+        [name, steps, *(f"**{text}**" if best else text for text, best in cells)]
+        for name, steps, cells in found.lines()
+    ]
+    lines += ["", *table.markdown_table(["", "steps", *map(title, found.metrics)], body), ""]
+    return "\n".join([*lines, *(f"- {note}" for note in found.notes()), ""])
 
 
 def _as_csv(found: Findings) -> str:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
-from rich.table import Table
 
 from kinochrome.errors import TrainingError
 
@@ -75,6 +74,7 @@ def ablate(job: Evaluated, recipe: str | None, data: list[Path], steps: int | No
     """What `kinochrome evaluate --ablations` does: trains and measures every variant, and prints their table."""
     from rich.markup import escape
 
+    from kinochrome.evaluation.cli import print_table
     from kinochrome.evaluation.table import title
 
     from . import ablations
@@ -88,12 +88,11 @@ def ablate(job: Evaluated, recipe: str | None, data: list[Path], steps: int | No
     study = ablations.Study(recipes.find(recipe), tuple(data), job, steps)
     with _Line(console, "stopped. Give the same command again to go on from here.") as line:
         found = ablations.run(study, line.tell)
-    table = Table("", box=None)
-    for name in ("steps", *map(title, found.metrics)):
-        table.add_column(name, justify="right")
-    for name, count, cells in found.lines():
-        table.add_row(escape(name), count, *(f"[bold]{text}[/bold]" if best else text for text, best in cells))
-    Console().print(escape(found.heading), table, sep="\n", highlight=False)
+    lines = [*found.lines()]
+    columns = [("steps", [(count, False) for _, count, _ in lines])]
+    columns += [(title(metric), [cells[n] for _, _, cells in lines]) for n, metric in enumerate(found.metrics)]
+    Console().print(escape(found.heading), highlight=False)
+    print_table([name for name, _, _ in lines], columns)
     for note in found.notes():
         console.print(escape(note), highlight=False)
     files = ablations.write(found, job.out)

@@ -21,7 +21,7 @@ from kinochrome import color, video
 from kinochrome.errors import ProjectError, TrainingError, VideoError
 from kinochrome.evaluation import footage
 from kinochrome.metrics.picture import Picture
-from kinochrome.project import PICTURE_SUFFIXES, digest, is_picture, locked, remove_empty, write_atomically
+from kinochrome.project import PICTURE_SUFFIXES, digest, is_picture, locked, write_atomically
 
 SHORT_SIDE = 256
 """Frames are stored with their short side at most this."""
@@ -291,14 +291,13 @@ def _filled(files: Sequence[Path], index: Path, pixels: Path) -> Index:
                 found = _decode(files, pixels)
                 write_atomically(index, json.dumps(asdict(found)).encode())
             return found
+    except VideoError:
+        raise
     except ProjectError as error:
         raise TrainingError(
             f"Another run is decoding into {index.parent}. Wait until it trains, or name another --store."
         ) from error
-    except BaseException as error:
-        remove_empty(index.parent)
-        if isinstance(error, VideoError) or not isinstance(error, OSError):
-            raise
+    except OSError as error:
         raise TrainingError(
             f"The data cannot be decoded into {index.parent}: {error.strerror or error}. Nothing half was left. Make "
             "room there, or name another --store."

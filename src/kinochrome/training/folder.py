@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from kinochrome.errors import ProjectError, TrainingError
-from kinochrome.project import locked, remove_empty
+from kinochrome.project import locked
 
 
 @dataclass(frozen=True)
@@ -43,22 +43,20 @@ def anew(folder: Path) -> str:
 
 @contextlib.contextmanager
 def opened(job: Job) -> Iterator[None]:
-    """A new run's folder, or the resumed one's, with nobody else at work there; what nothing came of is not left."""
-    lock = contextlib.ExitStack()
-    try:
-        lock.enter_context(locked(job.folder))
-    except ProjectError as error:
-        raise TrainingError(f"Another run is at work in {job.folder}. Wait for it, or name another --out.") from error
-    except OSError as error:
-        raise TrainingError(
-            f"{job.folder} cannot be a run's folder: {error.strerror or error}. Name another --out."
-        ) from error
-    try:
-        with lock:
-            _check(job)
-            yield
-    finally:
-        remove_empty(job.folder)
+    """A new run's folder, or the resumed one's, with nobody else at work there."""
+    with contextlib.ExitStack() as lock:
+        try:
+            lock.enter_context(locked(job.folder))
+        except ProjectError as error:
+            raise TrainingError(
+                f"Another run is at work in {job.folder}. Wait for it, or name another --out."
+            ) from error
+        except OSError as error:
+            raise TrainingError(
+                f"{job.folder} cannot be a run's folder: {error.strerror or error}. Name another --out."
+            ) from error
+        _check(job)
+        yield
 
 
 def _check(job: Job) -> None:

@@ -352,7 +352,8 @@ class _Run:
         try:
             yield
         except (OSError, WeightsError) as error:
-            cause = error.__cause__ if isinstance(error, WeightsError) else error
+            # What is not about the disk, as a shard that is too small, says by itself what to do.
+            cause = error.__cause__ or error
             if not isinstance(cause, OSError):
                 raise
             kept, again = "Nothing was saved before", "again"
