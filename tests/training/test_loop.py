@@ -891,14 +891,14 @@ def test_a_loss_that_is_no_number_stops_the_run(tmp_path: Path, monkeypatch: pyt
 def test_what_to_do_about_a_loss_that_is_no_number_can_be_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     spoil(monkeypatch, at=1)
     with pytest.raises(
-        TrainingError, match=r"Step 2: .*\. Nothing was saved yet\. .* and give the same command again\.$"
+        TrainingError, match=r"Step 2: .*\. Nothing was saved before\. .* then give the same command again\.$"
     ):
         tiny.run(tiny.job(tmp_path))
     monkeypatch.undo()
     tiny.run(tiny.job(tmp_path, rate=1e-3), stop_at=0)
     spoil(monkeypatch, at=3)
     last = f"{tmp_path}/next/last.safetensors"
-    with pytest.raises(TrainingError, match=rf"kept in .*next\. .* another --out with --from {last}\.$"):
+    with pytest.raises(TrainingError, match=rf"before is whole\. Lower .* another --out with --from {last}\.$"):
         tiny.run(tiny.job(tmp_path, "next"))
     monkeypatch.undo()
     tiny.run(tiny.job(tmp_path, "third", start_from=Path(last)))

@@ -34,7 +34,7 @@ from kinochrome.project import write_atomically
 from . import loop
 from . import recipe as recipes
 from .data import Footage, check_apart, check_outside
-from .folder import begun
+from .folder import is_begun
 from .loop import Tell
 from .recipe import Recipe
 
@@ -182,7 +182,7 @@ def _check(study: Study, variants: list[Variant]) -> None:
     for variant in variants:
         loop.check_recipe(variant.recipe, variant.said)
         kept = variant.run / "recipe.toml"
-        if kept.exists() and begun(variant.run) and kept.read_bytes() != variant.text.encode():
+        if kept.exists() and is_begun(variant.run) and kept.read_bytes() != variant.text.encode():
             raise TrainingError(
                 f"{variant.run} was trained by another recipe than {variant.name!r} is now ({kept}). Name another "
                 "--out, or take that folder away to train it again."
@@ -212,7 +212,7 @@ def _train(study: Study, variant: Variant, tell: Tell) -> None:
         folder=variant.run,
         store=study.job.out / "store",
         device=chain.chosen_device(study.job.device),
-        resume=begun(variant.run),
+        resume=is_begun(variant.run),
     )
     try:
         loop.train(job, tell)

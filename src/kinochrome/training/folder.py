@@ -31,7 +31,7 @@ class Job:
     resume: bool = False
 
 
-def begun(folder: Path) -> bool:
+def is_begun(folder: Path) -> bool:
     """There is a checkpoint to go on from."""
     return (folder / "state.pt").exists()
 
@@ -39,6 +39,13 @@ def begun(folder: Path) -> bool:
 def anew(folder: Path) -> str:
     """How another run takes over what the one in a folder has learnt."""
     return f"begin a new run in another --out with --from {folder / 'last.safetensors'}"
+
+
+def after(folder: Path, mended: str, otherwise: str) -> str:
+    """What is left of a run that failed, and how it goes on once that is mended: `otherwise` with a checkpoint."""
+    if is_begun(folder):
+        return f"What was saved before is whole. {mended}, then {otherwise}."
+    return f"Nothing was saved before. {mended}, then give the same command again."
 
 
 @contextlib.contextmanager
@@ -60,9 +67,9 @@ def opened(job: Job) -> Iterator[None]:
 
 
 def _check(job: Job) -> None:
-    if begun(job.folder) and not job.resume:
+    if is_begun(job.folder) and not job.resume:
         raise TrainingError(f"{job.folder} holds a run already. Go on with --resume, or name another --out.")
-    if job.resume and not begun(job.folder):
+    if job.resume and not is_begun(job.folder):
         raise TrainingError(f"{job.folder} holds no run to resume. Leave out --resume to begin one.")
     kept = job.folder / "recipe.toml"
     if job.resume and kept.exists() and kept.read_bytes() != job.recipe.read_bytes():

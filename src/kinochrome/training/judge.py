@@ -101,7 +101,7 @@ def clips_of(folder: Path) -> list[footage.TrueClip]:
     return clips
 
 
-def content_of(clips: Sequence[footage.TrueClip]) -> str:
-    """Tells clips from others, wherever they lie."""
+def content_of(clips: Sequence[footage.TrueClip]) -> str | None:
+    """Tells clips from others, wherever they lie; None where there are none."""
     files = {one.name: one.files if isinstance(one, footage.PictureClip) else (one.info.path,) for one in clips}
-    return digest({name: fingerprint(parts) for name, parts in files.items()})
+    return digest({name: fingerprint(parts) for name, parts in files.items()}) if files else None

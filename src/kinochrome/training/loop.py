@@ -22,7 +22,6 @@ import math
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol, cast, runtime_checkable
 
@@ -39,7 +38,7 @@ from kinochrome.types import Method
 
 from . import judge
 from .data import Footage, check_apart, check_outside
-from .folder import Job, anew, begun, opened, read_state
+from .folder import Job, after, anew, opened, read_state
 from .log import Log
 from .processes import Processes, together, uninterrupted
 from .recipe import Critic, Optimizer, Recipe, Run, read
@@ -110,7 +109,7 @@ def train(job: Job, tell: Tell) -> None:
         torch.manual_seed(recipe.run.seed)
         task = task_of(recipe, job.recipe, footage)
         job = replace(job, device=processes.device)
-        _Run(job, recipe, processes, task, Material(footage.content, clips)).go(tell)
+        _Run(job, recipe, processes, task, Material(footage.content, clips, judge.content_of(clips))).go(tell)
 
 
 @dataclass(frozen=True)
@@ -121,11 +120,8 @@ class Material:
     """Of the footage."""
     clips: list[TrueClip]
     """In the first process."""
-
-    @cached_property
-    def judging(self) -> str | None:
-        """What tells the clips from others; None without any."""
-        return judge.content_of(self.clips) if self.clips else None
+    judging: str | None
+    """Of the clips."""
 
 
 class _Player:
@@ -267,12 +263,10 @@ class _Run:
             length = player.learn(terms["total"], share, self.processes)
         except FloatingPointError as error:
             whose, table = ("the critic's", "critic") if player is self.critic else ("the", "optimizer")
-            kept, again = "Nothing was saved yet", "give the same command again"
-            if begun(self.job.folder):
-                kept, again = f"The last good checkpoint is kept in {self.job.folder}", anew(self.job.folder)
+            mended = f"Lower [{table}] rate, or take that sample out"
             raise TrainingError(
-                f"Step {self.step + 1}: {whose} {error} is not a number, on {', '.join(dict.fromkeys(names))}. {kept}. "
-                f"Lower [{table}] rate, or take that sample out, and {again}."
+                f"Step {self.step + 1}: {whose} {error} is not a number, on {', '.join(dict.fromkeys(names))}. "
+                + after(self.job.folder, mended, anew(self.job.folder))
             ) from error
         return {name: float(value.detach()) for name, value in terms.items()}, length
 
@@ -356,13 +350,10 @@ class _Run:
             cause = error.__cause__ or error
             if not isinstance(cause, OSError):
                 raise
-            kept, again = "Nothing was saved before", "again"
-            if begun(self.job.folder):
-                kept, again = "What was saved before is whole", "with --resume"
             why = cause.strerror or str(cause).rstrip(".")
             raise TrainingError(
-                f"Step {self.step} could not be saved in {self.job.folder}: {why}. {kept}. Mend that, then give the "
-                f"same command {again}."
+                f"Step {self.step} could not be saved in {self.job.folder}: {why}. "
+                + after(self.job.folder, "Mend that", "give the same command with --resume")
             ) from error
 
     def _header(self) -> weights.Header:
