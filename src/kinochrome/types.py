@@ -12,11 +12,12 @@ Methods always see upright frames with square pixels; the planes of a `Frame` li
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -237,3 +238,37 @@ class Encoding:
     depth: int
     subsampling: Subsampling
     options: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Range:
+    """What a number in a recipe of training may be, where its field is declared: `Annotated[int, Range(1)]`."""
+
+    least: float | None = None
+    most: float | None = None
+    above: float | None = None
+    below: float | None = None
+    multiple: int = 1
+
+    def holds(self, number: float) -> bool:
+        """Whether the number is finite, and one of these."""
+        return (
+            math.isfinite(number)
+            and (self.least is None or self.least <= number)
+            and (self.most is None or number <= self.most)
+            and (self.above is None or self.above < number)
+            and (self.below is None or number < self.below)
+            and (self.multiple == 1 or number % self.multiple == 0)
+        )
+
+    def __str__(self) -> str:
+        """As in `must be at least 0 and below 1`."""
+        ends = {"at least": self.least, "above": self.above, "at most": self.most, "below": self.below}
+        told = " and ".join(f"{word} {end}" for word, end in ends.items() if end is not None)
+        return told if self.multiple == 1 else f"a multiple of {self.multiple}, {told}"
+
+
+Count = Annotated[int, Range(1)]
+"""At least one."""
+Share = Annotated[float, Range(0, 1)]
+"""Of all: 0 is none, 1 is every one."""

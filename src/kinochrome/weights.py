@@ -478,15 +478,28 @@ def read(path: Path) -> dict[str, torch.Tensor]:
     _check_set(path, files)
     try:
         if files[0].suffix == ".safetensors":
-            return {name: tensor for file in files for name, tensor in load_file(file).items()}
-        held = torch.load(path, map_location="cpu", weights_only=True)
+            held = {name: tensor for file in files for name, tensor in load_file(file).items()}
+        else:
+            held = torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, EOFError, RuntimeError, SafetensorError, pickle.UnpicklingError) as error:
         why = str(error).partition("\n")[0]
         raise WeightsError(f"{path} cannot be read as weights: {why}. Get it again.") from error
     if not isinstance(held, dict) or not all(isinstance(value, torch.Tensor) for value in held.values()):
         inside = ", ".join(map(str, held)) if isinstance(held, dict) else type(held).__name__
         raise WeightsError(f"{path} holds {inside[:200]}, not tensors by name: give the file of the network alone.")
-    return dict(held)
+    return _finite(held, path)
+
+
+def _finite(tensors: dict[str, torch.Tensor], path: Path) -> dict[str, torch.Tensor]:
+    """The tensors; WeightsError where one holds what is no number."""
+    import torch
+
+    if lost := [name for name, tensor in tensors.items() if not torch.isfinite(tensor).all()]:
+        raise WeightsError(
+            f"{path} holds values that are no numbers, in {_few(lost)}: its training went astray, or it was damaged. "
+            "Take an earlier checkpoint, or get it again."
+        )
+    return dict(tensors)
 
 
 def load_own(

@@ -25,6 +25,10 @@ def test_one_task_over_the_clip(name: str, count: int, given: tuple[int, ...], s
     assert task.scored == scored
 
 
+def test_every_few_frames_reads_well_whatever_the_number() -> None:
+    assert protocol_of("every-3").text.startswith("one true frame in 3 is given, from the first;")
+
+
 def test_windows_of_90() -> None:
     tasks = protocol_of("bistnet-90").tasks(200)
     assert [(task.start, task.stop, task.references) for task in tasks] == [(0, 90, (0, 89)), (90, 180, (90, 179))]

@@ -14,7 +14,7 @@ import torch
 from typer.testing import CliRunner
 
 from kinochrome import cli, weights
-from kinochrome.errors import KinochromeError, MethodError, TrainingError
+from kinochrome.errors import KinochromeError, MethodError, TrainingError, VideoError
 from kinochrome.evaluation import evaluate
 from kinochrome.training import ablations
 
@@ -223,8 +223,10 @@ def test_an_ablation_that_comes_later_leaves_the_others_as_they_are(done: Done, 
             "[ablations.a-b]\nloss = {square = 0}\n[ablations.a_b]\nloss = {recall = 0}\n",
             "ablation 'a_b': 'a_b' is the name of another row",
         ),
-        (TABLES + "[ablations.x]\nnetwork = {keys = 8}\n", r"x\.toml: there is no 'keys'; did you mean 'key'\?"),
-        (TABLES + "[ablations.x]\nloss = {edge = 1.0}\n", r"x\.toml: \[loss\] has no edge"),
+        (TABLES + "[ablations.x]\nnetwork = {keys = 8}\n", r"ablation 'x': there is no 'keys'; did you mean 'key'\?"),
+        (TABLES + "[ablations.x]\nloss = {edge = 1.0}\n", r"ablation 'x': \[loss\] has no edge"),
+        (TABLES + "[ablations.x]\nnetwork = {key = 0}\n", r"ablation 'x': network\.key = 0 must be at least 1"),
+        (TABLES + "[ablations.x]\nlesson = {side = 40}\n", r"ablation 'x': lesson\.side = 40 must be a multiple of 16"),
         (TABLES + "[ablations.x]\ncritic = {rate = 1.0}\n", r"x\.toml: kino learns without a critic"),
     ],
 )
@@ -257,6 +259,24 @@ def test_what_is_learnt_from_measures_nothing(tmp_path: Path, learnt: str, measu
     shutil.copytree(study.job.data, tmp_path / "data/in")
     with pytest.raises(TrainingError, match="what is learnt from measures nothing"):
         run(replace(study, data=(tmp_path / learnt,), job=replace(study.job, data=tmp_path / measured)))
+
+
+def test_a_study_is_not_learnt_from_and_leaves_nothing_where_it_cannot_begin(tmp_path: Path) -> None:
+    study = a_study(tmp_path)
+    with pytest.raises(TrainingError, match=r"--out .*data/study lies within .*data"):
+        run(replace(study, job=replace(study.job, out=tmp_path / "data/study")))
+    (tmp_path / "data/gone.png").symlink_to(tmp_path / "gone")
+    with pytest.raises(VideoError, match=r"gone\.png is a link to what is not there"):
+        run(study)
+    assert not study.job.out.exists() and not (tmp_path / "data/study").exists()
+
+
+def test_every_variant_is_checked_before_any_data_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ablations, "Footage", None)
+    study = a_study(tmp_path, TABLES + "[ablations.x]\nlesson = {jump = -1}\n")
+    with pytest.raises(TrainingError, match=r"mine\.toml, ablation 'x': lesson\.jump = -1 must be at least 0"):
+        run(study)
+    assert not study.job.out.exists()
 
 
 def test_a_method_that_takes_no_weights(tmp_path: Path) -> None:

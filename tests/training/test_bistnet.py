@@ -431,7 +431,8 @@ def test_what_trains_is_what_runs(footage: Footage, tmp_path: Path, monkeypatch:
     [
         ({"loss": {"hue": 1.0}}, r"\[loss\] has no hue"),
         ({"lesson": {"frames": 2}}, r"lesson\.frames = 2 must be at least 3"),
-        ({"lesson": {"side": 40}}, r"lesson\.side = 40 must be a multiple of 16"),
+        ({"lesson": {"side": 40}}, r"lesson\.side = 40 must be a multiple of 16, at least 32"),
+        ({"network": {"drawing": []}}, r"network\.drawing = \[\] must have at least one entry"),
     ],
 )
 def test_what_cannot_be_learnt_from_is_named(footage: Footage, changes: dict[str, Any], said: str) -> None:

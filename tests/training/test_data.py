@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import pickle
 import shutil
 import tarfile
@@ -18,10 +19,12 @@ import torch
 
 from kinochrome import color, video
 from kinochrome.errors import TrainingError, VideoError
+from kinochrome.metrics.picture import Picture
 from kinochrome.project import locked
 from kinochrome.training import data
 from kinochrome.training.data import Footage, cut_from_film, cut_from_photos
 from tests.film import make_film, moving_planes
+from tests.test_video_pictures import encode
 
 from . import tiny
 
@@ -121,7 +124,7 @@ def test_a_damaged_picture_is_named(tmp_path: Path, content: bytes, inside: str)
     tiny.photographs(tmp_path / "data")
     (tmp_path / "data" / "photo1.png").write_bytes(content)
     source = tmp_path / "data" if inside == "folder" else tar_of(tmp_path / "data", tmp_path / "data.tar")
-    with pytest.raises(VideoError, match=r"photo1\.png is damaged or no picture. Take it out"):
+    with pytest.raises(VideoError, match=r"photo1\.png is (empty|not a picture that can be read)"):
         Footage([source], tmp_path / "store")
 
 
@@ -140,7 +143,77 @@ def test_a_tar_that_breaks_off_is_named(tmp_path: Path) -> None:
         Footage([path], tmp_path / "store")
 
 
+@pytest.mark.parametrize("kind", ["gz", "bz2", "xz"])
+def test_a_compressed_tar_is_read_and_one_that_breaks_off_is_named(tmp_path: Path, kind: str) -> None:
+    images = tiny.photographs(tmp_path / "photos")
+    path = tmp_path / "photos.tar"
+    with tarfile.open(path, f"w:{kind}") as archive:
+        archive.add(tmp_path / "photos", "photos")
+    assert len(Footage([path], tmp_path / "store").photos) == len(images)
+    whole = path.read_bytes()
+    for share in (0.2, 0.6, 0.95):
+        path.write_bytes(whole[: int(len(whole) * share)])
+        with pytest.raises(VideoError, match=r"photos\.tar cannot be read as a tar"):
+            Footage([path], tmp_path / f"store{share}")
+
+
+@pytest.mark.parametrize("name", ["film0.mkv", "photo.png", "folder"])
+def test_a_link_to_nothing_is_named(tmp_path: Path, name: str) -> None:
+    folder = tiny.footage(tmp_path / "data", (5,)) / "inside"
+    folder.mkdir()
+    (folder / name).symlink_to(tmp_path / "gone")
+    with pytest.raises(VideoError, match=rf"inside/{name} is a link to what is not there\. Mend it, or take it out"):
+        Footage([tmp_path / "data"], tmp_path / "store")
+    assert not (tmp_path / "store").exists()
+
+
+def test_a_link_to_nothing_in_a_tar_is_named(tmp_path: Path) -> None:
+    with tarfile.open(tmp_path / "photos.tar", "w") as archive:
+        link = tarfile.TarInfo("photo.png")
+        link.type, link.linkname = tarfile.SYMTYPE, "gone.png"
+        archive.addfile(link)
+    with pytest.raises(VideoError, match=r"photos\.tar:photo\.png is a link to what is not in the tar"):
+        Footage([tmp_path / "photos.tar"], tmp_path / "store")
+
+
+@pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="nothing is forbidden to this user")
+def test_what_may_not_be_read_is_named(tmp_path: Path) -> None:
+    folder = tiny.footage(tmp_path / "data", (5,)) / "inside"
+    folder.mkdir(mode=0)
+    with pytest.raises(VideoError, match="inside may not be read"):
+        Footage([tmp_path / "data"], tmp_path / "store")
+
+
+@pytest.mark.parametrize("inside", ["folder", "tar"])
+def test_films_own_pictures_are_read_as_elsewhere(tmp_path: Path, inside: str) -> None:
+    (tmp_path / "data").mkdir()
+    plane = moving_planes(1, (40, 56), "gray10le")[0][0]
+    encode(tmp_path / "data" / "a.dpx", [plane, plane // 2, plane // 3], "gbrp10le", "dpx")
+    encode(tmp_path / "data" / "b.EXR", [plane.astype(np.float32) / 1023] * 3, "gbrpf32le", "exr")
+    source = tmp_path / "data" if inside == "folder" else tar_of(tmp_path / "data", tmp_path / "data.tar")
+    footage = Footage([source], tmp_path / "store")
+    for photo, name in zip(footage.photos, ("a.dpx", "b.EXR"), strict=True):
+        codes = Picture(video.read_picture(tmp_path / "data" / name)).codes
+        assert np.array_equal(footage.rgb(photo, [0])[0], codes) and codes.std() > 10
+
+
 # --- The store ---
+
+
+def test_the_store_knows_files_by_their_places_not_by_how_they_are_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two folders that are called alike, seen from where one stands, are two; one named in two ways is one."""
+    for place, count in (("one", 5), ("other", 6)):
+        tiny.footage(tmp_path / place / "data", (count,))
+        (tmp_path / place / "data" / "notes.txt").write_text(place)
+        monkeypatch.chdir(tmp_path / place)
+        footage = Footage([Path("data")], tmp_path / "store")
+        assert [film.frames for film in footage.films] == [count]
+        assert footage.films[0].name == str(tmp_path / place / "data/film0.mkv")
+        (tmp_path / place / "data" / "notes.txt").write_text("what is not read says nothing")
+        Footage([tmp_path / place / "data"], tmp_path / "store")
+    assert len(list((tmp_path / "store").glob("*.rgb"))) == 2
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, VideoError, MemoryError])
@@ -213,12 +286,16 @@ def test_the_pixels_are_mapped_not_loaded(tmp_path: Path) -> None:
     assert footage.rgb(footage.films[0], [3]).base is None, "a copy of the frames asked for, no view of the file"
 
 
-def test_the_layout_is_that_of_the_frames_not_of_the_place(tmp_path: Path) -> None:
+def test_the_content_is_that_of_the_frames_not_of_the_place(tmp_path: Path) -> None:
     here = tiny.footage(tmp_path / "here", (5, 6))
     there = Path(shutil.copytree(here, tmp_path / "there"))
-    other = tiny.footage(tmp_path / "other", (6, 5))
-    layouts = [Footage([folder], tmp_path / "store").layout for folder in (here, there, other)]
-    assert layouts[0] == layouts[1] != layouts[2]
+    swapped = tiny.footage(tmp_path / "swapped", (6, 5))
+    # Of the same sizes, and so many of each.
+    other = film_of(tmp_path / "other.mkv", [3, 4, 5, 6, 7], (64, 80))
+    alike = film_of(tmp_path / "alike.mkv", [3, 4, 5, 6, 8], (64, 80))
+    found = [Footage([one], tmp_path / "store").content for one in (here, there, swapped, other, alike)]
+    assert found[0] == found[1] and len(set(found)) == 4
+    assert Footage([here], tmp_path / "store").content == found[0], "and the store knows it"
 
 
 @pytest.mark.parametrize(
@@ -370,4 +447,4 @@ def test_a_picture_within_a_tar_may_be_jpeg(tmp_path: Path) -> None:
     footage = Footage([tmp_path / "one.tar"], tmp_path / "store")
     assert abs(footage.rgb(footage.photos[0], [0])[0].astype(int) - (90, 200, 10)).max() <= 3
     index = json.loads(next((tmp_path / "store").glob("*.json")).read_text())
-    assert [strip["name"] for strip in index] == [f"{tmp_path / 'one.tar'}:one.JPG"]
+    assert [strip["name"] for strip in index["strips"]] == [f"{tmp_path / 'one.tar'}:one.JPG"]

@@ -18,12 +18,14 @@ import pytest
 import torch
 
 from kinochrome import chain, weights
-from kinochrome.errors import TrainingError, VideoError
+from kinochrome.errors import TrainingError, VideoError, WeightsError
 from kinochrome.methods import kino as kino_method
+from kinochrome.project import locked
 from kinochrome.training import kino, loop, processes
 from kinochrome.training.recipe import Critic, Optimizer, Run
 from kinochrome.types import Reference, Shot
 from tests.disk import full_disk
+from tests.film import make_film, moving_planes
 
 from . import tiny
 
@@ -697,13 +699,41 @@ def test_a_run_is_neither_overwritten_nor_mixed_with_another(tmp_path: Path) -> 
     before = tiny.files_of(tmp_path / "run")
     with pytest.raises(TrainingError, match=r"holds a run already.*--resume"):
         tiny.run(tiny.job(tmp_path))
-    with pytest.raises(TrainingError, match="begun with another recipe"):
+    anew = rf"begin a new run in another --out with --from {tmp_path}/run/last\.safetensors\.$"
+    with pytest.raises(TrainingError, match=rf"begun with another recipe .*{anew}"):
         tiny.run(tiny.job(tmp_path, steps=9, resume=True))
     tiny.recipe(tmp_path / "run.toml")
-    with pytest.raises(TrainingError, match="begun with other data"):
-        other = tiny.footage(tmp_path / "other", (7,))
-        tiny.run(tiny.job(tmp_path, resume=True, data=(other,)))
+    alike = moving_planes(12, (64, 80), "yuv444p", seed=8)
+    for other in (tiny.footage(tmp_path / "other", (7,)), tmp_path / "alike.mkv"):
+        if not other.exists():
+            make_film(other, alike, "yuv444p", tags=tiny.TAGS)
+        with pytest.raises(TrainingError, match=rf"begun with other data.*{anew}"):
+            tiny.run(tiny.job(tmp_path, resume=True, data=(other,)))
     assert tiny.files_of(tmp_path / "run") == before
+
+
+def test_a_run_is_judged_by_what_it_was_begun_with(tmp_path: Path) -> None:
+    dev = tiny.clips(tmp_path / "dev")
+    with pytest.raises(KeyboardInterrupt):
+        tiny.run(tiny.job(tmp_path, dev=dev), stop_at=2)
+    for other in (tiny.clips(tmp_path / "other"), None):
+        if other:
+            (other / "pictures" / "00003.png").unlink()
+            (other / "pictures" / "00004.png").unlink()
+        with pytest.raises(TrainingError, match=r"other clips to judge by than now .*Give --dev what it had"):
+            tiny.run(tiny.job(tmp_path, dev=other, resume=True))
+    moved = dev.rename(tmp_path / "moved")
+    events = tiny.run(tiny.job(tmp_path, dev=moved, resume=True))
+    assert [data["step"] for event, data in events if event == "judged"] == [2, 4]
+
+
+def test_a_run_without_clips_may_have_some_later(tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        tiny.run(tiny.job(tmp_path), stop_at=3)
+    dev = tiny.clips(tmp_path / "dev")
+    tiny.run(tiny.job(tmp_path, dev=dev, resume=True))
+    with pytest.raises(TrainingError, match=r"than now \(none, without --dev\)"):
+        tiny.run(tiny.job(tmp_path, resume=True))
 
 
 def test_there_is_nothing_to_resume(tmp_path: Path) -> None:
@@ -712,11 +742,31 @@ def test_there_is_nothing_to_resume(tmp_path: Path) -> None:
     assert not (tmp_path / "run").exists(), "not even a lock is left"
 
 
-def test_a_run_that_never_began_does_not_block_its_folder(tmp_path: Path) -> None:
-    with pytest.raises(TrainingError, match="is not there"):
-        tiny.run(tiny.job(tmp_path, data=(tmp_path / "nowhere",)))
-    assert not (tmp_path / "run").exists()
+def test_a_run_that_never_began_leaves_nothing(tmp_path: Path) -> None:
+    job = tiny.job(tmp_path)
+    (tmp_path / "empty").mkdir()
+    wrong = [{"data": (tmp_path / "nowhere",)}, {"data": (tmp_path / "empty",)}, {"dev": tmp_path / "nowhere"}]
+    for changes in wrong:
+        for store in (job.store, None):
+            with pytest.raises((TrainingError, VideoError), match=r"is not there|was found|--dev names the folder"):
+                tiny.run(replace(job, store=store, **changes))
+            assert not job.folder.exists() and not (tmp_path / "store").exists()
+    tiny.run(job)
+
+
+def test_whoever_finds_another_run_at_work_takes_nothing_of_it_away(tmp_path: Path) -> None:
+    job = tiny.job(tmp_path)
+    with locked(job.folder):
+        with pytest.raises(TrainingError, match="Another run is at work"):
+            tiny.run(job)
+        assert (job.folder / "lock").exists()
+
+
+def test_one_goes_on_or_begins_with_weights_not_both(tmp_path: Path) -> None:
     tiny.run(tiny.job(tmp_path))
+    last = tmp_path / "run/last.safetensors"
+    with pytest.raises(TrainingError, match=r"--resume goes on with .*--from .*last\.safetensors begins with others"):
+        tiny.run(tiny.job(tmp_path, resume=True, start_from=last))
 
 
 def test_two_runs_in_one_folder(tmp_path: Path) -> None:
@@ -733,17 +783,43 @@ def test_two_runs_in_one_folder(tmp_path: Path) -> None:
 def test_a_damaged_state_says_how_to_go_on(tmp_path: Path) -> None:
     tiny.run(tiny.job(tmp_path))
     (tmp_path / "run/state.pt").write_bytes(b"torn")
-    with pytest.raises(TrainingError, match=r"damaged.*--from last\.safetensors"):
+    with pytest.raises(
+        TrainingError, match=r"state\.pt is damaged .*another --out with --from .*run/last\.safetensors\.$"
+    ):
         tiny.run(tiny.job(tmp_path, resume=True))
 
 
 def test_what_is_judged_by_is_not_learnt_from(tmp_path: Path) -> None:
     tiny.footage(tmp_path / "data")
-    with pytest.raises(TrainingError, match="learnt from judges nothing"):
+    dev = tiny.clips(tmp_path / "dev")
+    said = r"--data .* and --dev .* share .*: what is learnt from measures nothing\. Keep them apart"
+    for data in (dev, dev / "pictures", dev / "film0.mkv", dev / "pictures/00002.png"):
+        with pytest.raises(TrainingError, match=said):
+            tiny.run(tiny.job(tmp_path, dev=dev, data=(tmp_path / "data", data)))
+    # Nor by another way to it.
+    (tmp_path / "data/link").symlink_to(dev / "pictures")
+    with pytest.raises(TrainingError, match=said):
+        tiny.run(tiny.job(tmp_path, dev=dev))
+    (tmp_path / "data/link").unlink()
+    with pytest.raises(TrainingError, match=said):
         tiny.run(tiny.job(tmp_path, dev=tiny.clips(tmp_path / "data" / "dev")))
     with pytest.raises(VideoError, match="holds no clips"):
         (tmp_path / "empty").mkdir()
         tiny.run(tiny.job(tmp_path, dev=tmp_path / "empty"))
+
+
+def test_what_is_written_is_not_learnt_from(tmp_path: Path) -> None:
+    job = tiny.job(tmp_path)
+    (tmp_path / "link").symlink_to(tmp_path / "data")
+    for inside in (tmp_path / "data", tmp_path / "data/run", tmp_path / "link/run"):
+        with pytest.raises(TrainingError, match=r"--out .* lies within .*data: pictures that are written there would"):
+            tiny.run(replace(job, folder=inside))
+        with pytest.raises(TrainingError, match=r"--store .* lies within"):
+            tiny.run(replace(job, store=inside))
+    assert [path.name for path in (tmp_path / "data").iterdir()] == ["film0.mkv"]
+    dev = tiny.clips(tmp_path / "dev")
+    with pytest.raises(TrainingError, match=r"--out .* lies within .*dev: "):
+        tiny.run(replace(job, folder=dev, dev=dev))
 
 
 def test_an_unknown_method_is_not_trained(tmp_path: Path) -> None:
@@ -768,6 +844,20 @@ def test_first_weights_of_another_network_are_refused(tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match="another architecture than the recipe's network"):
         tiny.run(tiny.job(tmp_path, key=24, start_from=tmp_path / "small/last.safetensors"))
     assert not (tmp_path / "run/state.pt").exists()
+
+
+@pytest.mark.parametrize("wrong", ["gone", "torn", "no numbers"])
+def test_first_weights_that_are_none_show_before_anything_is_decoded(tmp_path: Path, wrong: str) -> None:
+    file = tmp_path / "first.safetensors"
+    if wrong == "torn":
+        file.write_bytes(b"torn")
+    elif wrong == "no numbers":
+        header = weights.Header("kino", {}, "", "", "")
+        weights.write(file, {"one": torch.ones(2), "other": torch.tensor([1.0, math.nan])}, header)
+    said = r"^\S+ holds values that are no numbers, in other: its" if wrong == "no numbers" else "cannot be read as"
+    with pytest.raises(WeightsError, match=said):
+        tiny.run(tiny.job(tmp_path, start_from=file))
+    assert not (tmp_path / "run").exists() and not (tmp_path / "store").exists()
 
 
 # --- What goes wrong on the way ---
@@ -798,6 +888,31 @@ def test_a_loss_that_is_no_number_stops_the_run(tmp_path: Path, monkeypatch: pyt
     tiny.run(tiny.job(tmp_path, resume=True))
 
 
+def test_what_to_do_about_a_loss_that_is_no_number_can_be_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    spoil(monkeypatch, at=1)
+    with pytest.raises(
+        TrainingError, match=r"Step 2: .*\. Nothing was saved before\. .* then give the same command again\.$"
+    ):
+        tiny.run(tiny.job(tmp_path))
+    monkeypatch.undo()
+    tiny.run(tiny.job(tmp_path, rate=1e-3), stop_at=0)
+    spoil(monkeypatch, at=3)
+    last = f"{tmp_path}/next/last.safetensors"
+    with pytest.raises(TrainingError, match=rf"before is whole\. Lower .* another --out with --from {last}\.$"):
+        tiny.run(tiny.job(tmp_path, "next"))
+    monkeypatch.undo()
+    tiny.run(tiny.job(tmp_path, "third", start_from=Path(last)))
+
+
+@pytest.mark.parametrize("told", list(kino.TASKS))
+def test_a_network_that_diverges_stops_the_run_with_a_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, told: str
+) -> None:
+    monkeypatch.setattr(kino, "TASKS", {told: 1.0})
+    with pytest.raises(TrainingError, match=r"Step \d: the (loss|gradient) is not a number, on .*film0\.mkv"):
+        tiny.run(tiny.job(tmp_path, rate=1e30, steps=8))
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no such limit")
 @pytest.mark.parametrize("room", ["weights", "state", "log"])
 def test_a_full_disk_leaves_the_last_checkpoint(tmp_path: Path, room: str) -> None:
@@ -821,6 +936,46 @@ def test_a_full_disk_leaves_the_last_checkpoint(tmp_path: Path, room: str) -> No
     tiny.run(whole)
     assert equal(tiny.state_of(whole.folder), tiny.state_of(folder))
     assert tiny.files_of(whole.folder) == tiny.files_of(folder)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no such limit")
+@pytest.mark.parametrize("room", ["weights", "state", "recipe", "log"])
+def test_a_disk_that_is_full_before_the_first_checkpoint(tmp_path: Path, room: str) -> None:
+    job = tiny.job(tmp_path, steps=2)
+    tiny.run(replace(job, folder=tmp_path / "whole"))
+    largest = {
+        "weights": (tmp_path / "whole/last.safetensors").stat().st_size - 1000,
+        "state": (tmp_path / "whole/state.pt").stat().st_size - 1000,
+        "recipe": 100,
+        "log": 600,
+    }[room]
+    with full_disk(largest), pytest.raises(TrainingError) as caught:
+        tiny.run(job)
+    said = (
+        f"could not be saved in {job.folder}: File too large. Nothing was saved before. Mend that, then give the same "
+    )
+    assert said + "command again." in str(caught.value) and "Errno" not in str(caught.value)
+    tiny.run(job)
+    assert tiny.files_of(job.folder) == tiny.files_of(tmp_path / "whole")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no such limit")
+def test_a_store_without_room_says_so(tmp_path: Path) -> None:
+    job = tiny.job(tmp_path)
+    with (
+        full_disk(1000),
+        pytest.raises(TrainingError, match=r"decoded into .*store: File too large\. .*another --store"),
+    ):
+        tiny.run(job)
+    assert not job.folder.exists() and not (tmp_path / "store").exists()
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(
+        TrainingError, match=r"file/run cannot be a run's folder: Not a directory\. Name another --out\."
+    ):
+        tiny.run(replace(tiny.job(tmp_path), folder=tmp_path / "file/run"))
 
 
 # --- Several processes ---

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import pytest
@@ -66,10 +66,10 @@ def test_what_is_not_said_has_its_default(tmp_path: Path) -> None:
 
 
 def test_numbers_may_be_whole_and_lists_become_tuples(tmp_path: Path) -> None:
-    text = LEAST + "[optimizer]\nrate = 1\nmomentum = [0.8, 1]\n[loss]\ncolour = 2\n"
+    text = LEAST + "[optimizer]\nrate = 1\nmomentum = [0.8, 0]\n[loss]\ncolour = 2\n"
     found = read(tmp_path, text)
     assert found.optimizer.rate == 1.0 and isinstance(found.optimizer.rate, float)
-    assert found.optimizer.momentum == (0.8, 1.0) and found.loss == {"colour": 2.0}
+    assert found.optimizer.momentum == (0.8, 0.0) and found.loss == {"colour": 2.0}
 
 
 @pytest.mark.parametrize(
@@ -116,7 +116,7 @@ def test_numbers_may_be_whole_and_lists_become_tuples(tmp_path: Path) -> None:
         ),
         (
             LEAST + "[optimizer.rates]\ntrunk = -1\n",
-            "optimizer.rates.trunk = -1.0 must be a finite number, at least 0.",
+            "optimizer.rates.trunk = -1.0 must be at least 0.",
         ),
         (
             LEAST + "[optimizer.rates]\ntrunk = nan\n",
@@ -161,6 +161,43 @@ def test_what_is_wrong_is_named(tmp_path: Path, text: str, said: str) -> None:
     with pytest.raises(TrainingError) as caught:
         read(tmp_path, text)
     assert str(caught.value) == f"{tmp_path / 'mine.toml'}: {said}"
+
+
+@pytest.mark.parametrize(
+    ("said", "allowed"),
+    [
+        ("run.seed = -1", "at least 0 and at most 18446744073709551615"),
+        ("run.seed = 18446744073709551616", "at least 0 and at most 18446744073709551615"),
+        ("optimizer.rate = 0.0", "above 0"),
+        ("optimizer.rate = -0.001", "above 0"),
+        ("optimizer.rate = inf", "a finite number, above 0"),
+        ("optimizer.warmup = -1", "at least 0"),
+        ("optimizer.floor = 1.5", "at least 0 and at most 1"),
+        ("optimizer.floor = -0.1", "at least 0 and at most 1"),
+        ("optimizer.decay = -0.1", "at least 0"),
+        ("optimizer.clip = 0.0", "above 0"),
+        ("optimizer.average = 1.5", "at least 0 and at most 1"),
+        ("optimizer.average = nan", "a finite number, at least 0 and at most 1"),
+        ("critic.rate = 0.0", "above 0"),
+        ("critic.clip = -1.0", "above 0"),
+        ("loss.colour = -1.0", "at least 0"),
+        ("loss.colour = nan", "a finite number, at least 0"),
+        ("loss.colour = inf", "a finite number, at least 0"),
+    ],
+)
+def test_a_number_out_of_its_range_is_named(tmp_path: Path, said: str, allowed: str) -> None:
+    name, _, line = said.partition(".")
+    text = LEAST if name == "run" else f"{LEAST}[{name}]\n"
+    with pytest.raises(TrainingError) as caught:
+        read(tmp_path, f"{text}{line}\n")
+    assert str(caught.value) == f"{tmp_path / 'mine.toml'}: {said} must be {allowed}."
+
+
+@pytest.mark.parametrize(("betas", "wrong"), [("[1.0, 0.9]", 1.0), ("[0.9, -0.5]", -0.5), ("[nan, 0.9]", "nan")])
+def test_both_of_the_optimizers_betas_are_shares_below_1(tmp_path: Path, betas: str, wrong: object) -> None:
+    for name in ("optimizer", "critic"):
+        with pytest.raises(TrainingError, match=rf"{name}\.momentum = {wrong} must be .*at least 0 and below 1\."):
+            read(tmp_path, f"{LEAST}[{name}]\nmomentum = {betas}\n")
 
 
 WITHOUT = LEAST + "[loss]\nedge = 1\n[ablations.'no edge']\n"
@@ -271,6 +308,17 @@ def test_what_is_no_recipe(tmp_path: Path, content: bytes | None) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
+        ("[network]\nkey = 0\n[loss]\ncolour = 1\n", "network.key = 0 must be at least 1."),
+        (
+            "[network]\nwidths = [8, 8, 16, 20]\n[loss]\ncolour = 1\n",
+            "network.widths = 20 must be a multiple of 8, at least 8.",
+        ),
+        ("[lesson]\nframes = 2\n[loss]\ncolour = 1\n", "lesson.frames = 2 must be at least 3: something to colour"),
+        ("[lesson]\nside = 40\n[loss]\ncolour = 1\n", "lesson.side = 40 must be a multiple of 16."),
+        ("[lesson]\nside = 0\n[loss]\ncolour = 1\n", "lesson.side = 0 must be at least 1."),
+        ("[lesson]\njump = -1\n[loss]\ncolour = 1\n", "lesson.jump = -1 must be at least 0."),
+        ("[lesson]\nworn = 7\n[loss]\ncolour = 1\n", "lesson.worn = 7.0 must be at least 0 and at most 1."),
+        ("[lesson]\nphotos = -0.1\n[loss]\ncolour = 1\n", "lesson.photos = -0.1 must be at least 0 and at most 1."),
         ("[network]\nkeys = 3\n[loss]\ncolour = 1\n", "there is no 'keys'; did you mean 'key'?"),
         ("[lesson]\nside = 1.5\n[loss]\ncolour = 1\n", "lesson.side = 1.5 must be of the kind int"),
         ("[loss]\ncolour = 1\nhue = 1\n", "[loss] has no hue. There are: colour, confidence"),
@@ -280,8 +328,26 @@ def test_what_is_no_recipe(tmp_path: Path, content: bytes | None) -> None:
 def test_what_the_method_does_not_know_is_named(tmp_path: Path, text: str, said: str) -> None:
     found = read(tmp_path, LEAST + text)
     with pytest.raises(TrainingError) as caught:
-        kino.Task(found, tmp_path / "mine.toml", footage(tmp_path))
+        kino.Task.checked(found, tmp_path / "mine.toml")
     assert str(caught.value).startswith(str(tmp_path / "mine.toml")) and said in str(caught.value)
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
+def test_every_number_of_a_network_or_a_lesson_has_a_range(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(weights, "find", lambda name: Path(name))
+    tables = recipe.ablated(recipe.tables_of(path))
+    method = loop._task_of(tables["run"]["method"], path)
+    lesson, shape = method.checked(recipe.parse(tables, path), path)
+    for name, said in (("lesson", asdict(lesson)), ("network", asdict(shape))):
+        for key, value in said.items():
+            if isinstance(value, str | bool):
+                continue
+            wrong = [*value[:-1], -1] if isinstance(value, tuple) else -1
+            changed = tables | {name: tables.get(name, {}) | {key: wrong}}
+            with pytest.raises(TrainingError, match=rf"{name}\.{key} = -1(\.0 must be| must be|: choose one of) "):
+                method.checked(recipe.parse(changed, path), path)
 
 
 # --- The page ---

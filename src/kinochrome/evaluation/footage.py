@@ -123,10 +123,13 @@ def square_film(path: Path, height: int, width: int) -> VideoInfo:
 # --- Finding them ---
 
 
-def find(data: Path, wanted: Sequence[str] = (), stills: bool = False) -> list[TrueClip]:
-    """The clips of a data folder (`<clip>/<frame>.jpg` or films), in the order of their names; all or the wanted."""
+def find(data: Path, wanted: Sequence[str] = (), stills: bool = False, option: str = "--data") -> list[TrueClip]:
+    """The clips of a data folder (`<clip>/<frame>.jpg` or films), in the order of their names; all or the wanted.
+
+    `option` is what names the folder.
+    """
     if not data.is_dir():
-        raise VideoError(f"{data} is not a folder. --data names the folder that holds the clips.")
+        raise VideoError(f"{data} is not a folder. {option} names the folder that holds the clips.")
     _check_name(data)
     places: dict[str, Path] = {}
     for place in sorted(data.iterdir()):
@@ -138,7 +141,7 @@ def find(data: Path, wanted: Sequence[str] = (), stills: bool = False) -> list[T
             raise VideoError(f"{data} holds {places[name].name} and {place.name}: two clips of one name. Leave one.")
         places[name] = place
     if not places:
-        raise VideoError(f"{data} holds no clips: {_hint(data)}")
+        raise VideoError(f"{data} holds no clips: {_hint(data, option)}")
     for name in wanted:
         if name not in places:
             hint = did_you_mean(name, places)
@@ -241,9 +244,9 @@ def _named_alike(folder: Path, truth: PictureClip) -> tuple[Path, ...]:
     return tuple(found[label] for label in truth.labels)
 
 
-def _hint(data: Path) -> str:
+def _hint(data: Path, option: str) -> str:
     if any(map(is_picture, data.iterdir())):
-        return f"its pictures lie in it directly. Name the folder above: --data {data.absolute().parent}"
+        return f"its pictures lie in it directly. Name the folder above: {option} {data.absolute().parent}"
     for inner in sorted(data.rglob("*")):
         if inner.is_dir() and _is_clip(inner):
             return f"but {inner.parent} does. Name that."

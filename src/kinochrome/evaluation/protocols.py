@@ -82,7 +82,7 @@ def _named(name: str) -> Protocol:
         step = int(found[1])
         if step < 2:
             raise MethodError(f"{name} would give every frame and score none. Let N be 2 or more: every-50.")
-        text = f"every {step}th true frame is given, from the first; all others are scored"
+        text = f"one true frame in {step} is given, from the first; all others are scored"
         return Protocol(name, text, 2, reference, lambda count: [_given(count, range(0, count, step))])
     if found := re.fullmatch(r"scribbles(?:-(\d+))?", name):
         strokes = int(found[1] or STROKES)

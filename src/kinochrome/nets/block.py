@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from kinochrome.types import Range
+
 from .evidence import added
+
+Width = Annotated[int, Range(8, multiple=8)]
+"""Channels of a `Block`, which normalises them in eight groups."""
 
 
 class Block(nn.Module):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -19,6 +20,8 @@ AT_ONCE = 1 << 23
 """Pairs of places that are compared at once."""
 UNKNOWN = -1e4
 """What speaks against a place whose colour nobody knows: more than any likeness can outweigh."""
+Place = Literal[1, 2, 4, 8, 16]
+"""Pixels a side of what is compared."""
 
 
 @dataclass(frozen=True)

@@ -33,7 +33,8 @@ from kinochrome.project import write_atomically
 
 from . import loop
 from . import recipe as recipes
-from .data import Footage
+from .data import Footage, check_apart, check_outside
+from .folder import is_begun
 from .loop import Tell
 from .recipe import Recipe
 
@@ -69,6 +70,8 @@ class Variant:
     text: str
     """Its whole recipe, as the file that it is trained from."""
     recipe: Recipe
+    said: str
+    """Where what it says stands, for errors."""
     overrides: Mapping[str, Mapping[str, Any]]
     """What it says otherwise: table -> key -> value."""
     slug: str
@@ -154,12 +157,12 @@ def variants_of(study: Study) -> list[Variant]:
     for name in ("", *ablations):
         own = recipes.ablated(tables, name)
         slug = re.sub(r"[\W_]+", "-", name or COMPLETE).strip("-").lower()
-        where = f"{study.recipe}, ablation {name!r}" if name else study.recipe
+        where = f"{study.recipe}, ablation {name!r}" if name else str(study.recipe)
         if slug in found or slug in BASELINES or not slug:
             raise TrainingError(f"{where}: {name!r} is the name of another row, or none. Call it otherwise.")
         recipe = recipes.parse(own, where)
         text = recipes.written(own)
-        found[slug] = Variant(name or COMPLETE, text, recipe, ablations.get(name, {}), slug, study.job.out)
+        found[slug] = Variant(name or COMPLETE, text, recipe, where, ablations.get(name, {}), slug, study.job.out)
     return [*found.values()]
 
 
@@ -174,16 +177,12 @@ def _check(study: Study, variants: list[Variant]) -> None:
         raise TrainingError(f"--set {method}.weights: every variant is measured with its own weights. Leave it out.")
     rules = evaluate.checked(replace(job, methods=(method,)))[0]
     footage.find(job.data, job.clips, rules.stills)
-    for source in study.data:
-        inside, outside = job.data.resolve(), source.resolve()
-        if inside.is_relative_to(outside) or outside.is_relative_to(inside):
-            raise TrainingError(
-                f"--data {job.data} and --train-data {source} share files: what is learnt from measures nothing. "
-                "Keep them apart."
-            )
+    check_apart(study.data, job.data, ("--train-data", "--data"))
+    check_outside(job.out, study.data, "--out")
     for variant in variants:
+        loop.check_recipe(variant.recipe, variant.said)
         kept = variant.run / "recipe.toml"
-        if kept.exists() and (variant.run / "state.pt").exists() and kept.read_bytes() != variant.text.encode():
+        if kept.exists() and is_begun(variant.run) and kept.read_bytes() != variant.text.encode():
             raise TrainingError(
                 f"{variant.run} was trained by another recipe than {variant.name!r} is now ({kept}). Name another "
                 "--out, or take that folder away to train it again."
@@ -213,7 +212,7 @@ def _train(study: Study, variant: Variant, tell: Tell) -> None:
         folder=variant.run,
         store=study.job.out / "store",
         device=chain.chosen_device(study.job.device),
-        resume=(variant.run / "state.pt").exists(),
+        resume=is_begun(variant.run),
     )
     try:
         loop.train(job, tell)

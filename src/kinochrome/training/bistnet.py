@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from kinochrome import color, weights
+from kinochrome.errors import TrainingError
 from kinochrome.methods.bistnet import Bistnet, BistnetOptions
 from kinochrome.methods.bistnet.experts import Eyes, Look, PublicEyes, frames_of
 from kinochrome.methods.bistnet.network import COLOUR, STRIDE, Known, Network, Shape, Side
@@ -55,13 +56,8 @@ class Task:
 
     def __init__(self, recipe: Recipe, path: Path, footage: Footage) -> None:
         self.recipe, self.footage = recipe, footage
-        self.lesson = build(MovingLesson, recipe.lesson, path, "lesson")
-        self.lesson.check(path, STRIDE, 3, ": something to colour between two references")
+        self.lesson, shape = self.checked(recipe, path)
         footage.check(self.lesson.frames, self.lesson.photos)
-        shape = build(Shape, recipe.network, path, "network")
-        check_losses(recipe.loss, LOSSES if shape.variant == "small" else LOSSES - TAUGHT, path)
-        for name in _borrowed(shape, recipe.loss) | self.lesson.public():
-            weights.find(name)
         self.network = Network(shape)
         self.options = asdict(shape)
         if self.network.eyes:
@@ -69,6 +65,19 @@ class Task:
         self.critic = Critic(6, "relativistic") if recipe.loss.get("adversarial") else None
         self._eyes: Eyes | PublicEyes | None = None
         self._features: Any = None
+
+    @staticmethod
+    def checked(recipe: Recipe, path: Path | str) -> tuple[MovingLesson, Shape]:
+        """The lesson and the network's shape that the recipe says; TrainingError where that cannot be."""
+        lesson = build(MovingLesson, recipe.lesson, path, "lesson")
+        shape = build(Shape, recipe.network, path, "network")
+        if not shape.drawing:
+            raise TrainingError(f"{path}: network.drawing = [] must have at least one entry.")
+        lesson.check(path, STRIDE, 3, ": something to colour between two references", 2 * STRIDE)
+        check_losses(recipe.loss, LOSSES if shape.variant == "small" else LOSSES - TAUGHT, path)
+        for name in _borrowed(shape, recipe.loss) | lesson.public():
+            weights.find(name)
+        return lesson, shape
 
     def examples(self, process: int, processes: int) -> Examples:
         return Examples(partial(sample, self.footage, self.lesson), TASKS, self.recipe.run, process, processes)

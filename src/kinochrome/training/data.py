@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import lzma
 import re
 import tarfile
+import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -19,10 +21,12 @@ from kinochrome import color, video
 from kinochrome.errors import ProjectError, TrainingError, VideoError
 from kinochrome.evaluation import footage
 from kinochrome.metrics.picture import Picture
-from kinochrome.project import PICTURE_SUFFIXES, is_picture, locked, write_atomically
+from kinochrome.project import PICTURE_SUFFIXES, digest, is_picture, locked, write_atomically
 
 SHORT_SIDE = 256
 """Frames are stored with their short side at most this."""
+READ = frozenset({".tar", *footage.FILMS, *PICTURE_SUFFIXES})
+"""What is learnt from, by name."""
 GAPS = (1, 1, 1, 2, 2, 3, 4, 6)
 """How many frames of a film one step of a clip may span."""
 
@@ -42,40 +46,43 @@ class Strip:
         return self.frames, self.height, self.width, 3
 
 
+@dataclass(frozen=True)
+class Index:
+    """What a store holds of some sources."""
+
+    strips: list[Strip]
+    content: str
+    """Tells these frames, in this order, from any others, wherever they lie."""
+
+
 class Footage:
     """Every frame of folders, films and tars of photographs, 8-bit R'G'B', in one file that is mapped, not loaded."""
 
     def __init__(self, sources: Sequence[Path], store: Path) -> None:
         """Decodes what is not in `store` yet; the sources are only read."""
-        for source in sources:
-            if not source.exists():
-                raise TrainingError(f"--data {source} is not there. Name folders, films or tars of pictures.")
-        key = hashlib.sha256(json.dumps([_fingerprint(path) for path in sources]).encode()).hexdigest()[:16]
+        files = [file for source in sources for file in files_of(source)]
+        if not files:
+            raise _nothing_in(sources)
+        key = digest([[str(file), state.st_size, state.st_mtime_ns] for file in files for state in [file.stat()]])
         index, self._file = store / f"{key}.json", store / f"{key}.rgb"
-        if _stored(index, self._file) is None:
-            _fill(sources, index, self._file)
-        self.strips = _stored(index, self._file) or []
+        found = _stored(index, self._file) or _filled(files, index, self._file)
+        self.strips, self.content = found.strips, found.content
         self.films = [strip for strip in self.strips if strip.frames > 1]
         self.photos = [strip for strip in self.strips if strip.frames == 1]
         self._pixels = np.memmap(self._file, np.uint8, "r")
-
-    @property
-    def layout(self) -> str:
-        """Two that have the same hold frames of the same sizes in the same order, wherever they lie."""
-        return hashlib.sha256(json.dumps([strip.shape for strip in self.strips]).encode()).hexdigest()
 
     def check(self, count: int, photos: float) -> None:
         """TrainingError unless clips of `count` frames can be cut, that share of them from photographs."""
         if photos > 0 and not self.photos:
             raise TrainingError(
                 f"lesson.photos = {photos}, but the data has no photographs. Set it to 0, or name a folder or tar of "
-                "them with --data."
+                "them, too."
             )
         longest = max((film.frames for film in self.films), default=0)
         if photos < 1 and longest < count:
             raise TrainingError(
                 f"lesson.frames = {count}, but the longest of the data's {len(self.films)} films has {longest} frames. "
-                "Name films with --data, or set lesson.photos = 1 to learn from photographs alone."
+                "Name longer ones, or set lesson.photos = 1 to learn from photographs alone."
             )
 
     def __getstate__(self) -> dict[str, Any]:
@@ -207,27 +214,83 @@ def _lab(rgb: np.ndarray) -> torch.Tensor:
     return color.lab_from_rgb(torch.from_numpy(rgb).permute(0, 3, 1, 2).float().contiguous() / 255)
 
 
+# --- Files ---
+
+
+def files_of(source: Path) -> list[Path]:
+    """Every film, picture and tar that a source is, or holds, in the order they are read in; hidden ones are none."""
+    try:
+        if not source.exists():
+            raise TrainingError(f"{source} is not there. Name folders, films or tars of pictures.")
+        if source.is_file() and source.suffix.lower() not in READ:
+            raise VideoError(f"{source} is no folder, film, picture or tar of pictures.")
+        return [*_walked(source.absolute())]
+    except PermissionError as error:
+        raise VideoError(f"{error.filename} may not be read. Give yourself the right to, or take it out.") from error
+
+
+def _walked(place: Path) -> Iterator[Path]:
+    if place.is_dir():
+        for inner in sorted(place.iterdir()):
+            if not inner.name.startswith("."):
+                yield from _walked(inner)
+    elif not place.exists():
+        raise VideoError(f"{place} is a link to what is not there. Mend it, or take it out of the data.")
+    elif place.suffix.lower() in READ:
+        yield place
+
+
+def check_apart(learnt: Sequence[Path], judged: Path, options: tuple[str, str]) -> None:
+    """TrainingError where a file, whatever leads to it, is learnt from and judged by; `options` name the two."""
+    known = {_identity(file) for file in files_of(judged)}
+    for source in learnt:
+        for file in files_of(source):
+            if _identity(file) in known:
+                raise TrainingError(
+                    f"{options[0]} {source} and {options[1]} {judged} share {file}: what is learnt from measures "
+                    "nothing. Keep them apart."
+                )
+
+
+def _identity(file: Path) -> tuple[int, int]:
+    state = file.stat()
+    return state.st_dev, state.st_ino
+
+
+def check_outside(place: Path, sources: Sequence[Path], option: str) -> None:
+    """TrainingError where what is written would be learnt from, or judged by; `option` names the place."""
+    for source in sources:
+        if place.resolve().is_relative_to(source.resolve()):
+            raise TrainingError(
+                f"{option} {place} lies within {source}: pictures that are written there would become part of it. Name "
+                "a place outside."
+            )
+
+
 # --- Decoding ---
 
 
-def _stored(index: Path, pixels: Path) -> list[Strip] | None:
+def _stored(index: Path, pixels: Path) -> Index | None:
     """What the store holds under this name; None unless it is whole."""
     try:
-        strips = [Strip(**strip) for strip in json.loads(index.read_text(encoding="utf-8"))]
+        told = json.loads(index.read_text(encoding="utf-8"))
+        found = Index([Strip(**strip) for strip in told["strips"]], told["content"])
         size = pixels.stat().st_size
-    except (OSError, ValueError, TypeError):
+    except (OSError, ValueError, TypeError, KeyError):
         return None
-    return strips if size == sum(int(np.prod(strip.shape)) for strip in strips) else None
+    return found if size == sum(int(np.prod(strip.shape)) for strip in found.strips) else None
 
 
-def _fill(sources: Sequence[Path], index: Path, pixels: Path) -> None:
+def _filled(files: Sequence[Path], index: Path, pixels: Path) -> Index:
     """Decodes into the store. The index comes last: without it there is nothing."""
     try:
         with locked(index.parent):
             # Whoever held the lock before may have done it.
-            if _stored(index, pixels) is None:
-                strips = _decode(sources, pixels)
-                write_atomically(index, json.dumps([asdict(strip) for strip in strips]).encode())
+            found = _stored(index, pixels)
+            if found is None:
+                found = _decode(files, pixels)
+                write_atomically(index, json.dumps(asdict(found)).encode())
+            return found
     except VideoError:
         raise
     except ProjectError as error:
@@ -236,60 +299,59 @@ def _fill(sources: Sequence[Path], index: Path, pixels: Path) -> None:
         ) from error
     except OSError as error:
         raise TrainingError(
-            f"The data cannot be decoded into {index.parent}: {error}. Nothing half was left. Make room there, or name "
-            "another --store."
+            f"The data cannot be decoded into {index.parent}: {error.strerror or error}. Nothing half was left. Make "
+            "room there, or name another --store."
         ) from error
 
 
-def _decode(sources: Sequence[Path], target: Path) -> list[Strip]:
+def _decode(files: Sequence[Path], target: Path) -> Index:
     """Writes every frame behind the other; the strips say where."""
     strips: list[Strip] = []
+    seen = hashlib.blake2b()
     part = target.with_suffix(".part")
     try:
-        with part.open("wb") as file:
-            for source in sources:
-                for name, frames in _pictures_of(source):
-                    strip = _append(name, frames, file)
+        with part.open("wb") as handle:
+            for file in files:
+                for name, frames in _pictures_of(file):
+                    strip = _append(name, frames, handle, seen)
                     strips += [strip] if strip.frames else []
         if not strips:
-            listed = ", ".join(map(str, sources))
-            raise VideoError(
-                f"No film and no photograph was found in {listed}. Name folders, films or tars of pictures."
-            )
+            raise _nothing_in(files)
         part.replace(target)
     finally:
         part.unlink(missing_ok=True)
-    return strips
+    return Index(strips, digest(seen.hexdigest(), [strip.shape for strip in strips]))
 
 
-def _append(name: str, frames: Iterator[np.ndarray], file: BinaryIO) -> Strip:
+def _nothing_in(places: Sequence[Path]) -> VideoError:
+    listed = ", ".join(map(str, places))
+    return VideoError(f"No film and no photograph was found in {listed}. Name folders, films or tars of pictures.")
+
+
+def _append(name: str, frames: Iterator[np.ndarray], file: BinaryIO, seen: hashlib.blake2b) -> Strip:
     """Writes frames of one size; where they are."""
     offset, count, shape = file.tell(), 0, (0, 0, 3)
     for frame in frames:
         shape = shape if count else frame.shape
         if frame.shape != shape:
             raise VideoError(f"{name}: frames of one film must be of one size.")
-        file.write(frame.tobytes())
+        content = frame.tobytes()
+        seen.update(content)
+        file.write(content)
         count += 1
     return Strip(name, offset, count, shape[0], shape[1])
 
 
-def _pictures_of(source: Path) -> Iterator[tuple[str, Iterator[np.ndarray]]]:
-    """(name, frames) of each film and photograph; hidden files are none."""
-    suffix = source.suffix.lower()
-    if source.is_dir():
-        for place in sorted(source.iterdir()):
-            known = place.is_dir() or place.suffix.lower() in {".tar", *footage.FILMS, *PICTURE_SUFFIXES}
-            if known and not place.name.startswith("."):
-                yield from _pictures_of(place)
-    elif suffix == ".tar":
-        yield from _tar(source)
-    elif suffix in PICTURE_SUFFIXES:
-        yield str(source), iter([_small(_read(source.read_bytes(), str(source)))])
-    elif suffix in footage.FILMS:
-        yield str(source), _film(source)
+def _pictures_of(file: Path) -> Iterator[tuple[str, Iterator[np.ndarray]]]:
+    """(name, frames) of a film, a photograph, or each photograph in a tar."""
+    if file.suffix.lower() == ".tar":
+        for inner, data in _members(file):
+            name = f"{file}:{inner}"
+            yield name, iter([_small(video.decode_picture(data, Path(name), as_codes=True))])
+    elif file.suffix.lower() in footage.FILMS:
+        yield str(file), _film(file)
     else:
-        raise VideoError(f"{source} is no folder, film, picture or tar of pictures.")
+        yield str(file), iter([_small(video.read_picture(file, as_codes=True))])
 
 
 def _film(source: Path) -> Iterator[np.ndarray]:
@@ -298,40 +360,31 @@ def _film(source: Path) -> Iterator[np.ndarray]:
         raise VideoError(f"{source} is interlaced: combed edges would be learnt. Deinterlace it, or take it out.")
     film = footage.FilmClip(source.stem, info, video.scan(info))
     for frame in film.frames(0, len(film)):
-        yield _small(Picture(frame).codes)
+        yield _small(frame)
 
 
-def _tar(source: Path) -> Iterator[tuple[str, Iterator[np.ndarray]]]:
+def _members(source: Path) -> Iterator[tuple[str, bytes]]:
+    """The pictures in a tar, by name."""
+    place = str(source)
     try:
         with tarfile.open(source) as archive:
             for member in archive:
-                place = Path(member.name)
-                if file := archive.extractfile(member) if is_picture(place) else None:
-                    name = f"{source}:{member.name}"
-                    yield name, iter([_small(_read(file.read(), name))])
-    except tarfile.TarError as error:
+                place = f"{source}:{member.name}"
+                if file := archive.extractfile(member) if is_picture(Path(member.name)) else None:
+                    yield member.name, file.read()
+    except KeyError as error:
+        raise VideoError(f"{place} is a link to what is not in the tar. Take it out of the data.") from error
+    # What a compressed one raises where it breaks off, each kind its own.
+    except (tarfile.TarError, OSError, EOFError, zlib.error, lzma.LZMAError) as error:
         raise VideoError(
-            f"{source} is damaged or no tar: {error}. Get it again, or take it out of the data."
+            f"{source} cannot be read as a tar: {error}. Get it again, or take it out of the data."
         ) from error
 
 
-def _read(data: bytes, name: str) -> np.ndarray:
-    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if data else None
-    if image is None:
-        raise VideoError(f"{name} is damaged or no picture. Take it out of the data.")
-    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
-
-
-def _small(rgb: np.ndarray) -> np.ndarray:
+def _small(frame: np.ndarray) -> np.ndarray:
+    rgb = Picture(frame).codes
     height, width = rgb.shape[:2]
     scale = SHORT_SIDE / min(height, width)
     if scale >= 1:
         return rgb
     return cv2.resize(rgb, (round(width * scale), round(height * scale)), interpolation=cv2.INTER_AREA)
-
-
-def _fingerprint(path: Path) -> Any:
-    if path.is_dir():
-        return [str(path), [_fingerprint(inner) for inner in sorted(path.iterdir())]]
-    state = path.stat()
-    return [str(path.absolute()), state.st_size, state.st_mtime_ns]

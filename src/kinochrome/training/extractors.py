@@ -70,10 +70,7 @@ class Pretraining:
 
     def __init__(self, recipe: Recipe, path: Path, footage: Footage) -> None:
         self.recipe, self.path, self.footage = recipe, path, footage
-        self.lesson = build(Lesson, recipe.lesson, path, "lesson")
-        shape = build(Shape, recipe.network, path, "network")
-        check_stages(shape, path)
-        _check(self.lesson, shape, recipe.loss, path)
+        self.lesson, shape = self.checked(recipe, path)
         if not footage.photos:
             raise TrainingError(
                 f"{path} classifies photographs, and the data has only films. Name a folder of photographs in folders, "
@@ -82,6 +79,15 @@ class Pretraining:
         names = sorted({folder_of(photo.name) for photo in footage.photos})
         self.classes = {name: number for number, name in enumerate(names)}
         self.network, self.options = Classifier(shape, len(names)), asdict(shape)
+
+    @staticmethod
+    def checked(recipe: Recipe, path: Path | str) -> tuple[Lesson, Shape]:
+        """The lesson and the network's shape that the recipe says; TrainingError where that cannot be."""
+        lesson = build(Lesson, recipe.lesson, path, "lesson")
+        shape = build(Shape, recipe.network, path, "network")
+        check_stages(shape, path)
+        _check(lesson, shape, recipe.loss, path)
+        return lesson, shape
 
     def examples(self, process: int, processes: int) -> Examples:
         sampler = partial(sample, self.footage, self.lesson, self.classes)
@@ -106,7 +112,7 @@ class Pretraining:
         raise TrainingError(f"{self.path} trains an extractor alone, which colours no clips: leave out --dev.")
 
 
-def check_stages(shape: Shape, path: Path) -> None:
+def check_stages(shape: Shape, path: Path | str) -> None:
     """TrainingError unless the extractors end where the mainstream does."""
     depth = len(shape.drawing)
     if not depth - 2 == len(shape.stages) == len(shape.blocks):
@@ -116,7 +122,7 @@ def check_stages(shape: Shape, path: Path) -> None:
         )
 
 
-def _check(lesson: Lesson, shape: Shape, loss: dict[str, float], path: Path) -> None:
+def _check(lesson: Lesson, shape: Shape, loss: dict[str, float], path: Path | str) -> None:
     lesson.check(path, shape.stride, 1, side=LEAST)
     if lesson.frames != 1 or lesson.photos != 1:
         raise TrainingError(

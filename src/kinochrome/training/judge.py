@@ -15,6 +15,7 @@ from kinochrome.errors import TrainingError
 from kinochrome.evaluation import footage
 from kinochrome.metrics.picture import Picture
 from kinochrome.metrics.psnr import decibels
+from kinochrome.project import digest, fingerprint
 from kinochrome.types import Method, Painted, Reference, Shot
 
 
@@ -91,10 +92,16 @@ def _small(rgb: np.ndarray) -> np.ndarray:
 
 def clips_of(folder: Path) -> list[footage.TrueClip]:
     """The development clips: `<clip>/<frame>.jpg` or films."""
-    clips = footage.find(folder)
+    clips = footage.find(folder, option="--dev")
     for clip in clips:
         if len(clip) < 2:
             raise TrainingError(
                 f"{folder}: {clip.name} has one frame. The first is given away: take it out, or add more."
             )
     return clips
+
+
+def content_of(clips: Sequence[footage.TrueClip]) -> str | None:
+    """Tells clips from others, wherever they lie; None where there are none."""
+    files = {one.name: one.files if isinstance(one, footage.PictureClip) else (one.info.path,) for one in clips}
+    return digest({name: fingerprint(parts) for name, parts in files.items()}) if files else None

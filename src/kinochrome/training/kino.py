@@ -18,6 +18,7 @@ from kinochrome.methods.kino import Kino, KinoOptions, lesson
 from kinochrome.methods.kino.network import (
     COLOUR,
     FINEST,
+    STRIDE,
     Candidate,
     Memory,
     Network,
@@ -52,13 +53,19 @@ class Task:
     """What the loop trains: see `loop.Task`."""
 
     def __init__(self, recipe: Recipe, path: Path, footage: Footage) -> None:
-        check_losses(recipe.loss, LOSSES, path)
         self.recipe, self.footage = recipe, footage
-        self.lesson = build(Lesson, recipe.lesson, path, "lesson")
+        self.lesson, shape = self.checked(recipe, path)
         footage.check(self.lesson.frames, self.lesson.photos)
-        shape = build(Shape, recipe.network, path, "network")
         self.network = Network(shape)
         self.options = asdict(shape)
+
+    @staticmethod
+    def checked(recipe: Recipe, path: Path | str) -> tuple[Lesson, Shape]:
+        """The lesson and the network's shape that the recipe says; TrainingError where that cannot be."""
+        check_losses(recipe.loss, LOSSES, path)
+        lesson = build(Lesson, recipe.lesson, path, "lesson")
+        lesson.check(path, STRIDE, 3, ": something to colour between two references")
+        return lesson, build(Shape, recipe.network, path, "network")
 
     def examples(self, process: int, processes: int) -> Examples:
         return Examples(partial(sample, self.footage, self.lesson), TASKS, self.recipe.run, process, processes)

@@ -18,10 +18,11 @@ from kinochrome import color, flow
 from kinochrome.errors import TrainingError
 from kinochrome.flow import FlowName
 from kinochrome.methods.kino.lesson import weighted
+from kinochrome.types import Count, Share
 
 from .data import Cut, Footage, Leaps, cut_from_film, cut_from_photo, cut_from_photos
 from .degrade import OLD_FILM, age, weave
-from .recipe import Run
+from .recipe import Run, Whole
 
 Sampler = Callable[[str, np.random.Generator], dict[str, Any]]
 """One example of a task: `name`, and tensors that stack."""
@@ -31,22 +32,22 @@ Sampler = Callable[[str, np.random.Generator], dict[str, Any]]
 class Lesson:
     """What samples are made of."""
 
-    frames: int = 6
+    frames: Count = 6
     """Frames of a clip; 1 takes photographs as they are."""
-    side: int = 192
+    side: Count = 192
     """Pixels of a clip's square, a multiple of 16."""
-    photos: float = 0.2
+    photos: Share = 0.2
     """Share of clips made of photographs."""
-    worn: float = 0.2
+    worn: Share = 0.2
     """Share of clips that look like old film; their true colours are those of the clean ones."""
-    jump: int = 16
+    jump: Whole = 16
     """The first frame lies up to so many steps before the second, and where the last is told, it lies so far behind."""
 
-    def check(self, path: Path, stride: int, frames: int, why: str = "", side: int = 0) -> None:
+    def check(self, path: Path | str, stride: int, frames: int, why: str = "", side: int = 0) -> None:
         """TrainingError for fewer `frames`, and `why` so many; for a smaller `side`, or no multiple of `stride`."""
         if self.frames < frames:
             raise TrainingError(f"{path}: lesson.frames = {self.frames} must be at least {frames}{why}.")
-        if self.side < max(1, side) or self.side % stride:
+        if self.side < side or self.side % stride:
             least = f", at least {side}" if side else ""
             raise TrainingError(f"{path}: lesson.side = {self.side} must be a multiple of {stride}{least}.")
 
@@ -123,7 +124,7 @@ class Examples(Dataset[dict[str, Any]]):
         return str(random.choice(list(self.tasks), p=np.array(list(self.tasks.values())) / sum(self.tasks.values())))
 
 
-def check_losses(given: Collection[str], known: Collection[str], path: Path) -> None:
+def check_losses(given: Collection[str], known: Collection[str], path: Path | str) -> None:
     """TrainingError for a term that is unknown, or without the answer's own error."""
     if unknown := sorted(set(given) - set(known)):
         raise TrainingError(f"{path}: [loss] has no {', '.join(unknown)}. There are: {', '.join(sorted(known))}.")

@@ -31,13 +31,14 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, Subset
 
 from kinochrome import video, weights
-from kinochrome.errors import ProjectError, TrainingError, WeightsError
+from kinochrome.errors import TrainingError, WeightsError
 from kinochrome.evaluation.footage import TrueClip
-from kinochrome.project import locked, write_atomically
+from kinochrome.project import write_atomically
 from kinochrome.types import Method
 
 from . import judge
-from .data import Footage
+from .data import Footage, check_apart, check_outside
+from .folder import Job, after, anew, opened, read_state
 from .log import Log
 from .processes import Processes, together, uninterrupted
 from .recipe import Critic, Optimizer, Recipe, Run, read
@@ -54,6 +55,11 @@ class Task(Protocol):
     """What the network was built with, for the header."""
 
     def __init__(self, recipe: Recipe, path: Path, footage: Footage) -> None: ...
+
+    @staticmethod
+    def checked(recipe: Recipe, path: Path | str) -> tuple[Any, Any]:
+        """The lesson and the network's shape that the recipe says; TrainingError where that cannot be, without data."""
+        ...
 
     def examples(self, process: int, processes: int) -> Dataset[dict[str, Any]]:
         """One batch a step; always the same one for the same step. `names` tells whose it is."""
@@ -88,45 +94,34 @@ class Begun(Protocol):
         ...
 
 
-@dataclass(frozen=True)
-class Job:
-    """One run: what, from what, where."""
-
-    recipe: Path
-    data: tuple[Path, ...]
-    folder: Path
-    dev: Path | None = None
-    """Clips to judge by; none: there is no best."""
-    store: Path | None = None
-    """Decoded frames are kept here; the run's folder, if nothing is said."""
-    start_from: Path | None = None
-    """First weights; a resumed run has its own."""
-    device: str = "cpu"
-    resume: bool = False
-
-
 def train(job: Job, tell: Tell) -> None:
     """Runs a recipe to its end; stopped at any time, it goes on with `resume`."""
     recipe = read(job.recipe)
     with together(job.device) as processes, contextlib.ExitStack() as held:
         _check(job, recipe, processes)
+        clips: list[TrueClip] = []
         if processes.first:
-            held.enter_context(_folder_of(job))
-        clips = judge.clips_of(job.dev) if job.dev and processes.first else []
+            held.enter_context(opened(job))
+            if job.dev:
+                clips = judge.clips_of(job.dev)
+                check_apart(job.data, job.dev, ("--data", "--dev"))
         footage = processes.in_turn(lambda: Footage(job.data, job.store or job.folder / "store"))
         torch.manual_seed(recipe.run.seed)
         task = task_of(recipe, job.recipe, footage)
         job = replace(job, device=processes.device)
-        _Run(job, recipe, processes, task, Material(footage.layout, clips)).go(tell)
+        _Run(job, recipe, processes, task, Material(footage.content, clips, judge.content_of(clips))).go(tell)
 
 
 @dataclass(frozen=True)
 class Material:
     """What a run learns from, and what it is judged by."""
 
-    layout: str
+    content: str
     """Of the footage."""
     clips: list[TrueClip]
+    """In the first process."""
+    judging: str | None
+    """Of the clips."""
 
 
 class _Player:
@@ -197,7 +192,7 @@ class _Run:
 
     def __init__(self, job: Job, recipe: Recipe, processes: Processes, task: Task, material: Material) -> None:
         self.job, self.recipe, self.processes, self.task, self.material = job, recipe, processes, task, material
-        if job.start_from and not job.resume:
+        if job.start_from:
             _start_from(task.network, job.start_from)
         elif not job.resume and isinstance(task, Begun):
             task.begin()
@@ -208,9 +203,7 @@ class _Run:
         self.step, self.judged, self.best = 0, 0, -math.inf
         if job.resume:
             self._restore()
-        elif processes.first:
-            write_atomically(job.folder / "recipe.toml", job.recipe.read_bytes())
-        self.log = Log(job.folder, self.step) if processes.first else None
+        self.log = self._logged() if processes.first else None
 
     def go(self, tell: Tell) -> None:
         """From here to the end."""
@@ -233,7 +226,8 @@ class _Run:
             raise
         finally:
             if self.log:
-                self.log.close()
+                with self._writing():
+                    self.log.close()
 
     def _is_due(self, every: int) -> bool:
         return self.step % every == 0 or self.step == self.recipe.run.steps
@@ -269,10 +263,10 @@ class _Run:
             length = player.learn(terms["total"], share, self.processes)
         except FloatingPointError as error:
             whose, table = ("the critic's", "critic") if player is self.critic else ("the", "optimizer")
+            mended = f"Lower [{table}] rate, or take that sample out"
             raise TrainingError(
-                f"Step {self.step + 1}: {whose} {error} is not a number, on {', '.join(names)}. The checkpoint of the "
-                f"last good save is kept in {self.job.folder}. Lower [{table}] rate, or take that sample out, and "
-                "start again with --from last.safetensors."
+                f"Step {self.step + 1}: {whose} {error} is not a number, on {', '.join(dict.fromkeys(names))}. "
+                + after(self.job.folder, mended, anew(self.job.folder))
             ) from error
         return {name: float(value.detach()) for name, value in terms.items()}, length
 
@@ -300,6 +294,13 @@ class _Run:
 
     # --- What stays on disk ---
 
+    def _logged(self) -> Log:
+        """The log from here on; a new run's recipe is kept before."""
+        with self._writing():
+            if not self.job.resume:
+                write_atomically(self.job.folder / "recipe.toml", self.job.recipe.read_bytes())
+            return Log(self.job.folder, self.step)
+
     def _keep(self, judged_to: Tell | None = None) -> None:
         """A checkpoint; with somebody to tell it, the judgement that is due comes with it."""
         if not self.processes.first:
@@ -322,7 +323,8 @@ class _Run:
             "step": self.step,
             "judged": self.judged,
             "best": self.best,
-            "data": self.material.layout,
+            "content": self.material.content,
+            "judging": self.material.judging,
             "average": self.average,
             "random": torch.get_rng_state(),
             **self.player.state(),
@@ -344,9 +346,14 @@ class _Run:
         try:
             yield
         except (OSError, WeightsError) as error:
+            # What is not about the disk, as a shard that is too small, says by itself what to do.
+            cause = error.__cause__ or error
+            if not isinstance(cause, OSError):
+                raise
+            why = cause.strerror or str(cause).rstrip(".")
             raise TrainingError(
-                f"Step {self.step} could not be saved in {self.job.folder}: {error.__cause__ or error}. What was saved "
-                "before is whole. Make room, then give the same command with --resume."
+                f"Step {self.step} could not be saved in {self.job.folder}: {why}. "
+                + after(self.job.folder, "Mend that", "give the same command with --resume")
             ) from error
 
     def _header(self) -> weights.Header:
@@ -357,21 +364,34 @@ class _Run:
 
     def _restore(self) -> None:
         state = read_state(self.job.folder)
-        if state.get("data", self.material.layout) != self.material.layout:
-            raise TrainingError(
-                f"{self.job.folder} was begun with other data: what --data names has other frames now. Give it what it "
-                f"had, or begin a new run with --from {self.job.folder / 'last.safetensors'}."
-            )
+        self._check_material(state)
         try:
             self.player.restore(state)
             if self.critic:
                 self.critic.restore(state["critic"])
         except (KeyError, RuntimeError, ValueError) as error:
-            raise TrainingError(f"{self.job.folder}: its state is of another network: {error}.") from error
+            why = str(error).partition("\n")[0].rstrip(".")
+            raise TrainingError(
+                f"{self.job.folder}: its state is of another network ({why}): {anew(self.job.folder)}."
+            ) from error
         self.average = {name: tensor.to(self.job.device) for name, tensor in state["average"].items()}
         self.step, self.best = state["step"], state["best"]
         self.judged = state.get("judged", self.step)
         torch.set_rng_state(state["random"])
+
+    def _check_material(self, state: dict[str, Any]) -> None:
+        """States from before either was kept are of whatever is given."""
+        if state.get("content", self.material.content) != self.material.content:
+            raise TrainingError(
+                f"{self.job.folder} was begun with other data: what --data names holds other frames now. Give it what "
+                f"it had, or {anew(self.job.folder)}."
+            )
+        if self.processes.first and state.get("judging") not in (None, self.material.judging):
+            given = f"those of --dev {self.job.dev}" if self.job.dev else "none, without --dev"
+            raise TrainingError(
+                f"{self.job.folder} was begun with other clips to judge by than now ({given}): its best so far was "
+                f"found on those. Give --dev what it had, or {anew(self.job.folder)}."
+            )
 
     def _judge(self, tell: Tell) -> None:
         """Measures what is in last.safetensors; the best is kept."""
@@ -407,6 +427,11 @@ def task_of(recipe: Recipe, path: Path, footage: Footage) -> Task:
             there = ", ".join(dict.fromkeys(name.partition(".")[0] for name in names))
             raise TrainingError(f"{path}: optimizer.rates has {part!r}, which the network has not. Its parts: {there}.")
     return task
+
+
+def check_recipe(recipe: Recipe, path: Path | str) -> None:
+    """TrainingError for what of a recipe its method does not know, or cannot do."""
+    _task_of(recipe.run.method, path).checked(recipe, path)
 
 
 def critic_of(task: Task) -> nn.Module | None:
@@ -446,61 +471,29 @@ def share_of_rate(options: Optimizer, step: int, steps: int) -> float:
     return warm * (options.floor + (1 - options.floor) * 0.5 * (1 + math.cos(math.pi * done)))
 
 
-def read_state(folder: Path) -> dict[str, Any]:
-    """What `--resume` goes on from."""
-    try:
-        return torch.load(folder / "state.pt", map_location="cpu", weights_only=True)
-    except Exception as error:
-        raise TrainingError(
-            f"{folder}/state.pt is damaged: {error}. Start anew with --from last.safetensors."
-        ) from error
-
-
 def _check(job: Job, recipe: Recipe, processes: Processes) -> None:
     """What can be known to fail before anything is decoded."""
-    _task_of(recipe.run.method, job.recipe)
+    check_recipe(recipe, job.recipe)
     if recipe.run.batch % processes.count:
         raise TrainingError(
             f"{job.recipe}: a batch of {recipe.run.batch} cannot be shared evenly by {processes.count} processes. "
             "Set run.batch to a multiple of them."
         )
-    for source in job.data:
-        if job.dev and job.dev.resolve().is_relative_to(source.resolve()):
-            raise TrainingError(
-                f"--dev {job.dev} lies within --data {source}: what is learnt from judges nothing. Keep them apart."
-            )
-
-
-@contextlib.contextmanager
-def _folder_of(job: Job) -> Iterator[None]:
-    """A new run's folder, or the resumed one's, with nobody else at work there."""
-    with contextlib.ExitStack() as held:
-        try:
-            held.enter_context(locked(job.folder))
-        except ProjectError as error:
-            raise TrainingError(
-                f"Another run is at work in {job.folder}. Wait for it, or name another --out."
-            ) from error
-        except OSError as error:
-            raise TrainingError(f"{job.folder} cannot be a run's folder: {error}. Name another --out.") from error
-        _check_folder(job)
-        yield
-
-
-def _check_folder(job: Job) -> None:
-    kept, begun = job.folder / "recipe.toml", (job.folder / "state.pt").exists()
-    if begun and not job.resume:
-        raise TrainingError(f"{job.folder} holds a run already. Go on with --resume, or name another --out.")
-    if job.resume and not begun:
-        raise TrainingError(f"{job.folder} holds no run to resume. Leave out --resume to begin one.")
-    if job.resume and kept.exists() and kept.read_bytes() != job.recipe.read_bytes():
+    if job.resume and job.start_from:
         raise TrainingError(
-            f"{job.folder} was begun with another recipe ({kept}). Resume with that one, or begin a new run "
-            f"with --from {job.folder / 'last.safetensors'}."
+            f"--resume goes on with the weights of {job.folder}, and --from {job.start_from} begins with others. Leave "
+            "one of them out."
         )
+    if job.start_from:
+        # What cannot be read shows now, not after hours of decoding.
+        weights.read(job.start_from)
+    read_from = (*job.data, *([job.dev] if job.dev else []))
+    check_outside(job.folder, read_from, "--out")
+    if job.store:
+        check_outside(job.store, read_from, "--store")
 
 
-def _task_of(method: str, recipe: Path) -> type[Task]:
+def _task_of(method: str, recipe: Path | str) -> type[Task]:
     try:
         return importlib.import_module(f"{__package__}.{method}").Task
     except (ModuleNotFoundError, AttributeError) as error:

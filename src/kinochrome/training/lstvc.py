@@ -15,11 +15,11 @@ from kinochrome import flow, weights
 from kinochrome.errors import TrainingError
 from kinochrome.methods import bistnet
 from kinochrome.methods.lstvc import Lstvc, LstvcOptions
-from kinochrome.methods.lstvc.network import COLOUR, STRIDE, Network, Seen, Shape, Trunk
+from kinochrome.methods.lstvc.network import COLOUR, LEAST, STRIDE, Network, Seen, Shape, Trunk
 from kinochrome.nets.matching import Said
 from kinochrome.nets.resnet import ResNet
 from kinochrome.nets.warp import warp
-from kinochrome.types import Method
+from kinochrome.types import Count, Method, Share
 
 from .critic import Critic
 from .data import Footage
@@ -39,9 +39,9 @@ LOSSES = frozenset({"colour", "perceptual", "temporal", "adversarial", "smooth",
 class LstvcLesson(MovingLesson):
     """What samples are made of, and how they are gone through."""
 
-    block: int = 2
+    block: Count = 2
     """Frames that are coloured together."""
-    still: float = 0.2
+    still: Share = 0.2
     """Share of batches that are told a picture of another moment instead of the first frame."""
     trunk: Literal["", "bistnet"] = ""
     """Whose features the small variant begins with: those of bistnet come along, and learned to match as well."""
@@ -55,19 +55,27 @@ class Task:
 
     def __init__(self, recipe: Recipe, path: Path, footage: Footage) -> None:
         self.recipe, self.footage = recipe, footage
-        self.lesson = build(LstvcLesson, recipe.lesson, path, "lesson")
-        self.lesson.check(path, STRIDE, 2, ": a reference, and what it colours", 4 * STRIDE)
-        _check_lesson(self.lesson, path)
+        self.lesson, shape = self.checked(recipe, path)
         footage.check(self.lesson.frames, self.lesson.photos)
-        shape = build(Shape, recipe.network, path, "network")
-        _check_shape(shape, path)
-        check_losses(recipe.loss, LOSSES, path)
-        for name in _borrowed(shape, recipe.loss) | self.lesson.public():
-            weights.find(name)
         self.path, self.network = path, Network(shape)
         self.options = asdict(shape)
         self.critic = Critic(6, "relativistic") if recipe.loss.get("adversarial") else None
         self._features: Any = None
+
+    @staticmethod
+    def checked(recipe: Recipe, path: Path | str) -> tuple[LstvcLesson, Shape]:
+        """The lesson and the network's shape that the recipe says; TrainingError where that cannot be."""
+        lesson = build(LstvcLesson, recipe.lesson, path, "lesson")
+        lesson.check(path, STRIDE, 2, ": a reference, and what it colours", LEAST)
+        shape = build(Shape, recipe.network, path, "network")
+        if shape.linkage and not shape.transformer:
+            raise TrainingError(
+                f"{path}: network.linkage hears of the Transformer branch alone: set it to false as well."
+            )
+        check_losses(recipe.loss, LOSSES, path)
+        for name in _borrowed(shape, recipe.loss) | lesson.public():
+            weights.find(name)
+        return lesson, shape
 
     def examples(self, process: int, processes: int) -> Examples:
         tasks = {"first": 1 - self.lesson.still, "still": self.lesson.still}
@@ -119,25 +127,6 @@ class Task:
 def _borrowed(shape: Shape, loss: dict[str, float]) -> set[str]:
     """The public weights that training needs."""
     return ({"resnet101"} if shape.variant == "paper" else set()) | ({"vgg19"} if loss.get("perceptual") else set())
-
-
-def _check_lesson(lesson: LstvcLesson, path: Path) -> None:
-    if not 0 <= lesson.still <= 1:
-        raise TrainingError(f"{path}: lesson.still = {lesson.still} must be a share, 0 to 1.")
-    if lesson.block < 1:
-        raise TrainingError(f"{path}: lesson.block = {lesson.block} must be at least 1.")
-
-
-def _check_shape(shape: Shape, path: Path) -> None:
-    for name in ("place", "grain"):
-        if getattr(shape, name) not in (1, 2, 4, 8, 16):
-            raise TrainingError(f"{path}: network.{name} = {getattr(shape, name)} must be 1, 2, 4, 8 or 16.")
-    if any(width % 8 or width < 8 for width in shape.levels):
-        raise TrainingError(f"{path}: network.levels = {list(shape.levels)} must be multiples of 8.")
-    if shape.token % 12 or shape.token < 12:
-        raise TrainingError(f"{path}: network.token = {shape.token} must be a multiple of 12: 6 heads share it, and 4.")
-    if shape.linkage and not shape.transformer:
-        raise TrainingError(f"{path}: network.linkage hears of the Transformer branch alone: set it to false as well.")
 
 
 def _see_as_bistnet(trunk: torch.nn.Module, path: Path) -> None:

@@ -11,15 +11,20 @@ import typing
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from kinochrome.errors import TrainingError, did_you_mean
+from kinochrome.types import Count, Range, Share
 
 SHIPPED = Path(__file__).parent / "recipes"
-LEAST = {"steps": 1, "batch": 1, "seed": 0, "workers": 0, "save_every": 1, "judge_every": 1, "shard_megabytes": 0}
-"""The smallest that [run] may say."""
 ABLATED = ("critic", "lesson", "loss", "network", "optimizer")
 """The tables that an ablation may say otherwise: not how long a run is, or what it begins from."""
+
+Above0 = Annotated[float, Range(above=0)]
+AtLeast0 = Annotated[float, Range(0)]
+Whole = Annotated[int, Range(0)]
+Beta = Annotated[float, Range(0, below=1)]
+"""How much of its running mean AdamW keeps at each step."""
 
 
 @dataclass(frozen=True)
@@ -28,23 +33,23 @@ class Run:
 
     method: str
     """Whose network is trained: a module of `kinochrome.training`."""
-    steps: int
+    steps: Count
     """Updates of the weights."""
-    batch: int = 4
+    batch: Count = 4
     """Examples an update, over all processes."""
-    seed: int = 1
+    seed: Annotated[int, Range(0, 2**64 - 1)] = 1
     """Of the examples; the first weights come from it, too."""
-    workers: int = 1
+    workers: Whole = 1
     """Processes that prepare examples; 0 prepares them between the steps."""
-    save_every: int = 50
+    save_every: Count = 50
     """Steps between two checkpoints."""
-    judge_every: int = 500
+    judge_every: Count = 500
     """Steps between two measurements on the development clips, with pictures."""
     precision: Literal["float32", "bfloat16", "float16"] = "float32"
     """Of the network's arithmetic; weights are always float32."""
     licence: str = "Apache-2.0"
     """Goes into the weights' header."""
-    shard_megabytes: int = 0
+    shard_megabytes: Whole = 0
     """Weights are written in files of at most so many megabytes; 0 writes one."""
 
     @property
@@ -57,23 +62,23 @@ class Run:
 class Optimizer:
     """AdamW and its schedule: up over `warmup` steps, then down along half a cosine, or by steps."""
 
-    rate: float = 5e-4
+    rate: Above0 = 5e-4
     """The highest learning rate."""
-    rates: dict[str, float] = field(default_factory=dict)
+    rates: dict[str, AtLeast0] = field(default_factory=dict)
     """That of parts of the network, by the beginning of their parameters' names; all else has `rate`."""
-    warmup: int = 100
+    warmup: Whole = 100
     """Steps until the highest rate is reached."""
-    floor: float = 0.02
+    floor: Share = 0.02
     """Share of the rate that is left at the last step of the cosine."""
     falls: tuple[tuple[float, float], ...] = ()
     """Down by steps, not along the cosine: from which share of the steps on, on which share of the rate."""
-    decay: float = 0.01
+    decay: AtLeast0 = 0.01
     """Weight decay."""
-    momentum: tuple[float, float] = (0.9, 0.99)
+    momentum: tuple[Beta, Beta] = (0.9, 0.99)
     """AdamW's betas."""
-    clip: float = 0.5
+    clip: Above0 = 0.5
     """Longer gradients are shortened to this."""
-    average: float = 0.998
+    average: Share = 0.998
     """The weights that are judged and shipped follow the trained ones by 1 minus this a step."""
 
 
@@ -81,13 +86,13 @@ class Optimizer:
 class Critic:
     """AdamW of what the network learns against, for methods that have such; its rate goes as that of [optimizer]."""
 
-    rate: float = 1e-4
+    rate: Above0 = 1e-4
     """The highest learning rate."""
-    decay: float = 0.0
+    decay: AtLeast0 = 0.0
     """Weight decay."""
-    momentum: tuple[float, float] = (0.5, 0.999)
+    momentum: tuple[Beta, Beta] = (0.5, 0.999)
     """AdamW's betas."""
-    clip: float = 1.0
+    clip: Above0 = 1.0
     """Longer gradients are shortened to this."""
 
 
@@ -129,7 +134,8 @@ def tables_of(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise TrainingError(f"{path} cannot be read as a recipe: {error}.") from error
+        why = getattr(error, "strerror", None) or error
+        raise TrainingError(f"{path} cannot be read as a recipe: {why}. Check the path, or mend the file.") from error
 
 
 def parse(tables: dict[str, Any], path: Path | str) -> Recipe:
@@ -142,17 +148,14 @@ def parse(tables: dict[str, Any], path: Path | str) -> Recipe:
         if not isinstance(table, dict):
             raise TrainingError(f"{path}: {name} = {table!r} must be a table: [{name}], and its keys below.")
     run = build(Run, tables["run"], path, "run")
-    for key, least in LEAST.items():
-        if getattr(run, key) < least:
-            raise TrainingError(f"{path}: run.{key} = {getattr(run, key)} must be at least {least}.")
     optimizer = build(Optimizer, tables.get("optimizer", {}), path, "optimizer")
-    _check_rates(optimizer, path)
+    _check_falls(optimizer, path)
     recipe = Recipe(
         run,
         optimizer,
         tables.get("network", {}),
         tables.get("lesson", {}),
-        _fitting(f"{path}: loss", tables.get("loss", {}), dict[str, float]),
+        _fitting(f"{path}: loss", tables.get("loss", {}), dict[str, AtLeast0]),
         build(Critic, tables["critic"], path, "critic") if "critic" in tables else None,
         tables.get("ablations", {}),
     )
@@ -161,15 +164,12 @@ def parse(tables: dict[str, Any], path: Path | str) -> Recipe:
     return recipe
 
 
-def _check_rates(optimizer: Optimizer, path: Path | str) -> None:
-    """No rate of a part is below 0; the falls come in their order, within the run, and leave something."""
-    for part, rate in optimizer.rates.items():
-        # Put so that what is no number is caught, too; here as below.
-        if not 0 <= rate < math.inf:
-            raise TrainingError(f"{path}: optimizer.rates.{part} = {rate} must be a finite number, at least 0.")
+def _check_falls(optimizer: Optimizer, path: Path | str) -> None:
+    """They come in their order, within the run, and leave something of the rate."""
     before = -math.inf
     for share, factor in optimizer.falls:
         fall = f"{path}: optimizer.falls has {[share, factor]}"
+        # Put so that what is no number is caught, too.
         if not 0 <= share <= 1:
             raise TrainingError(f"{fall}: its first number is a share of the steps, from 0 to 1.")
         if share <= before:
@@ -229,20 +229,27 @@ def _key(key: str) -> str:
 
 
 def build(kind: type, table: dict[str, Any], path: Path | str, name: str) -> Any:
-    """A dataclass from one of a recipe's tables; no key is unknown, none is missing, each is of its kind."""
+    """A dataclass from one of a recipe's tables; no key is unknown, none is missing, each is what it may be."""
     fields = {one.name: one for one in dataclasses.fields(kind)}
     _check_keys(path, name, table, set(fields))
     required = [n for n, one in fields.items() if one.default is one.default_factory is dataclasses.MISSING]
     if missing := [key for key in required if key not in table]:
         raise TrainingError(f"{path}: [{name}] lacks {', '.join(missing)}.")
-    kinds = typing.get_type_hints(kind)
+    kinds = typing.get_type_hints(kind, include_extras=True)
     return kind(**{key: _fitting(f"{path}: {name}.{key}", value, kinds[key]) for key, value in table.items()})
 
 
 def _fitting(where: str, value: Any, kind: Any) -> Any:
     """The value as its kind: whole numbers serve as numbers, lists as tuples; so do those within lists and tables."""
+    if typing.get_origin(kind) is Annotated:
+        value, allowed = _fitting(where, value, typing.get_args(kind)[0]), typing.get_args(kind)[1]
+        if not allowed.holds(value):
+            finite = "" if math.isfinite(value) else "a finite number, "
+            raise TrainingError(f"{where} = {value!r} must be {finite}{allowed}.")
+        return value
     if typing.get_origin(kind) is Literal:
-        if value not in typing.get_args(kind):
+        # `in` would take true for 1.
+        if not any(one == value and type(one) is type(value) for one in typing.get_args(kind)):
             raise TrainingError(f"{where} = {value!r}: choose one of {', '.join(map(repr, typing.get_args(kind)))}.")
         return value
     if typing.get_origin(kind) is tuple:

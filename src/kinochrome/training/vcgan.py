@@ -21,12 +21,12 @@ from kinochrome import flow, weights
 from kinochrome.errors import TrainingError
 from kinochrome.methods.vcgan import Vcgan, VcganOptions
 from kinochrome.methods.vcgan.network import CHOICE, COLOUR, LEAST, Network, Shape, still
-from kinochrome.types import Method
+from kinochrome.types import Count, Method, Share
 
 from .critic import Critic
 from .data import Footage
 from .extractors import PUBLIC, TASKS, Pretraining, begin, check_stages
-from .lessons import Examples, MovingLesson, check_losses, pictures_of, tensor_of, totalled
+from .lessons import Examples, Lesson, MovingLesson, check_losses, pictures_of, tensor_of, totalled
 from .losses import (
     Link,
     bin_counts,
@@ -44,7 +44,7 @@ from .losses import (
     vgg_features,
     visibility,
 )
-from .recipe import Recipe, build
+from .recipe import AtLeast0, Recipe, Whole, build
 
 TEMPORAL = {"short": 2, "dense": 3, "long": 2}
 """Terms that join frames, and how many frames they take: Eq. 11, Eq. 12, and the long-term loss of Table III, which
@@ -59,13 +59,13 @@ COUNTED = 96
 class VcganLesson(MovingLesson):
     """What samples are made of, and what they are compared by."""
 
-    jump: int = 0
+    jump: Whole = 0
     """No frame is told, so none need lie far from the others."""
-    alpha: float = 50.0
+    alpha: AtLeast0 = 50.0
     """Eq. 13's, for lightness from -1 to 1."""
-    mix: float = 0.5
+    mix: Share = 0.5
     """How much a rare class of colour counts for more than a common one: 1 is not at all, 0 by all its rarity."""
-    critic: int = 64
+    critic: Count = 64
     """Channels of the critic's first layer."""
     classified: str = ""
     """What the extractors begin with: `resnet50`, the public one's layers, which classify ImageNet; or the path of
@@ -81,14 +81,10 @@ class Task:
 
     def __init__(self, recipe: Recipe, path: Path, footage: Footage) -> None:
         self.recipe, self.footage = recipe, footage
-        self.lesson = build(VcganLesson, recipe.lesson, path, "lesson")
-        shape = build(Shape, recipe.network, path, "network")
-        check_losses(recipe.loss, LOSSES, path)
-        _check_shape(shape, path)
-        _check_lesson(self.lesson, shape, recipe.loss, path)
-        footage.check(self.lesson.frames, self.lesson.photos)
-        for name in _borrowed(self.lesson, recipe.loss) | self.lesson.public():
-            weights.find(name)
+        lesson, shape = self.checked(recipe, path)
+        assert isinstance(lesson, VcganLesson)
+        self.lesson = lesson
+        footage.check(lesson.frames, lesson.photos)
         self.network = Network(shape)
         self.rarities: Tensor | None = None
         if shape.head == "classes":
@@ -98,6 +94,20 @@ class Task:
         self.path, self.options = path, asdict(shape)
         self.critic = Critic(3, "wasserstein", self.lesson.critic) if recipe.loss.get("adversarial") else None
         self._features: Any = None
+
+    @staticmethod
+    def checked(recipe: Recipe, path: Path | str) -> tuple[Lesson, Shape]:
+        """The lesson and the network's shape that the recipe says; TrainingError where that cannot be."""
+        if recipe.loss.get("labels"):
+            return Pretraining.checked(recipe, path)
+        lesson = build(VcganLesson, recipe.lesson, path, "lesson")
+        shape = build(Shape, recipe.network, path, "network")
+        check_losses(recipe.loss, LOSSES, path)
+        _check_shape(shape, path)
+        _check_lesson(lesson, shape, recipe.loss, path)
+        for name in _borrowed(lesson, recipe.loss) | lesson.public():
+            weights.find(name)
+        return lesson, shape
 
     def examples(self, process: int, processes: int) -> Examples:
         return Examples(partial(sample, self.footage, self.lesson), TASKS, self.recipe.run, process, processes)
@@ -149,15 +159,12 @@ def _borrowed(lesson: VcganLesson, loss: dict[str, float]) -> set[str]:
     return ({"vgg16"} if loss.get("perceptual") else set()) | ({PUBLIC} if lesson.classified == PUBLIC else set())
 
 
-def _check_shape(shape: Shape, path: Path) -> None:
+def _check_shape(shape: Shape, path: Path | str) -> None:
     depth = len(shape.drawing)
-    if not 0 <= shape.finest <= CHOICE < depth:
-        raise TrainingError(
-            f"{path}: network.finest = {shape.finest} must be 0 to {CHOICE}, and network.drawing have at least "
-            f"{CHOICE + 1} levels."
-        )
+    if depth <= CHOICE:
+        raise TrainingError(f"{path}: network.drawing = {list(shape.drawing)} must have at least {CHOICE + 1} levels.")
     check_stages(shape, path)
-    if not 0 <= shape.attending <= depth - shape.finest:
+    if shape.attending > depth - shape.finest:
         raise TrainingError(
             f"{path}: network.attending = {shape.attending} must be at most {depth - shape.finest}, the decoder's "
             "stages."
@@ -166,7 +173,7 @@ def _check_shape(shape: Shape, path: Path) -> None:
         raise TrainingError(f"{path}: network.classes = {shape.classes} must be {len(gamut_bins())}.")
 
 
-def _check_lesson(lesson: VcganLesson, shape: Shape, loss: dict[str, float], path: Path) -> None:
+def _check_lesson(lesson: VcganLesson, shape: Shape, loss: dict[str, float], path: Path | str) -> None:
     lesson.check(path, shape.stride, 1, side=LEAST)
     for name, least in TEMPORAL.items():
         if loss.get(name) and lesson.frames < least:
@@ -175,8 +182,6 @@ def _check_lesson(lesson: VcganLesson, shape: Shape, loss: dict[str, float], pat
             )
     if loss.get("classes") and shape.head != "classes":
         raise TrainingError(f'{path}: loss.classes needs network.head = "classes"; set it to 0.')
-    if not 0 <= lesson.mix <= 1:
-        raise TrainingError(f"{path}: lesson.mix = {lesson.mix} must be from 0 to 1.")
 
 
 def counted(footage: Footage, bins: Tensor, seed: int) -> Tensor:

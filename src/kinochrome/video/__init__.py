@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .join import join
-from .pictures import read_picture, source_files
+from .pictures import decode_picture, read_picture, source_files
 from .presets import PRESETS, WRITTEN_PICTURES, encoding_for, missing_encoder
 from .probe import declared_end, probe
 from .read import frames, scan
@@ -19,6 +19,7 @@ __all__ = [
     "check_streams",
     "check_times",
     "declared_end",
+    "decode_picture",
     "encoding_for",
     "frames",
     "join",

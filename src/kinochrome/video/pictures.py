@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import itertools
 import re
 from fractions import Fraction
@@ -154,8 +155,13 @@ def read_picture(path: Path, as_codes: bool = False) -> np.ndarray:
         data = path.read_bytes()
     except PermissionError as error:
         raise VideoError(f"{path} may not be read (permission denied). Give yourself the right to read it.") from error
+    return decode_picture(data, path, as_codes)
+
+
+def decode_picture(data: bytes, path: Path, as_codes: bool = False) -> np.ndarray:
+    """`read_picture` of a file that is in memory already, within a tar maybe; `path` is its name."""
     if path.suffix.lower() in (".exr", ".dpx"):  # OpenCV's wheels come without either
-        return _read_film_picture(path)
+        return _decode_film_picture(data, path)
     try:
         picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH)
     except cv2.error:  # a header that promises more than OpenCV will hold
@@ -167,10 +173,10 @@ def read_picture(path: Path, as_codes: bool = False) -> np.ndarray:
     return _scaled(path, picture[..., ::-1])
 
 
-def _read_film_picture(path: Path) -> np.ndarray:
+def _decode_film_picture(data: bytes, path: Path) -> np.ndarray:
     """A picture in one of film's own formats, by FFmpeg."""
     try:
-        with av.open(f"file:{path}", "r", format="image2", options={"pattern_type": "none"}) as container:
+        with av.open(io.BytesIO(data), "r", format=f"{path.suffix.lower()[1:]}_pipe") as container:
             frame = next(container.decode(video=0))
     except (av.error.FFmpegError, StopIteration) as error:
         raise VideoError(

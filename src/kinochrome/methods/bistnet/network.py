@@ -11,17 +11,18 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from kinochrome.nets import matching
-from kinochrome.nets.block import Residual, each_by_itself
+from kinochrome.nets.block import Residual, Width, each_by_itself
 from kinochrome.nets.evidence import added, agreement, enlarged, halved, to_size
-from kinochrome.nets.matching import Places, Said
+from kinochrome.nets.matching import Place, Places, Said
 from kinochrome.nets.warp import warp
+from kinochrome.types import Count, Range
 
 from .experts import Eyes, Look
 
@@ -45,19 +46,19 @@ class Shape:
     """How two references become one colour map: learned gates along the motion, Eq. 3 or a plain average."""
     experts: Experts = "both"
     """What of the mixed expert block the colours are drawn with."""
-    scales: int = 3
+    scales: Annotated[int, Range(1, 5)] = 3
     """Levels of the multi-scale recurrent block: 3, or 1 to do without."""
-    levels: tuple[int, int, int, int] = (16, 32, 64, 96)
+    levels: tuple[Width, Width, Width, Width] = (16, 32, 64, 96)
     """Channels of the features at strides 2, 4, 8 and 16."""
-    match: int = 24
+    match: Count = 24
     """Channels that each of those levels gives to matching."""
-    place: int = 8
+    place: Place = 8
     """Matching compares places of so many pixels a side."""
-    gate: int = 16
+    gate: Count = 16
     """Channels of the gates."""
-    drawing: tuple[int, ...] = (12, 24, 48)
+    drawing: tuple[Count, ...] = (12, 24, 48)
     """Channels of each U-Net, from its own size down by halves."""
-    classes: int = 8
+    classes: Count = 8
     """Kinds of things that segments tell apart."""
     correct: bool = True
     """The U-Nets correct the fused colours; without, they draw them anew, within the gamut by a tanh."""

@@ -16,10 +16,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from kinochrome.nets.block import Block, product, to_few
+from kinochrome.nets.block import Block, Width, product, to_few
 from kinochrome.nets.evidence import added, agreement, enlarged, halved
 from kinochrome.nets.matching import AT_ONCE, UNKNOWN, of_length_1, prior_of, values_of
 from kinochrome.nets.warp import warp
+from kinochrome.types import Count
 
 STRIDE = 16
 PLACE, QUARTER = 8, 4
@@ -58,9 +59,9 @@ FINEST = 0
 class Shape:
     """How large the network is; it travels in the weights' header."""
 
-    widths: tuple[int, int, int, int] = (24, 48, 96, 160)
+    widths: tuple[Count, Width, Width, Width] = (24, 48, 96, 160)
     """Channels at strides 2, 4, 8 and 16."""
-    key: int = 64
+    key: Count = 64
     """Length of a place's key in the memory."""
 
 
@@ -395,7 +396,9 @@ def alike(asked: Tensor, held: Tensor) -> Tensor:
     full[:, held.shape[1] :, SURE] = 10 * UNKNOWN
     # In parts, so that memory is bounded however many are held.
     parts = asked.split(max(1, AT_ONCE // (len(full) * full.shape[1])), 1)
-    return torch.cat([_greatest(part @ full.mT, count) for part in parts], 1)
+    found = torch.cat([_greatest(part @ full.mT, count) for part in parts], 1)
+    # Where the likeness is no number, what was filled up may come first, and is no place.
+    return found.clamp_(max=held.shape[1] - 1)
 
 
 def _greatest(scores: Tensor, count: int) -> Tensor:

@@ -13,7 +13,7 @@ import itertools
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
 import torch.nn.functional as F
@@ -21,11 +21,12 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from kinochrome.nets import matching
-from kinochrome.nets.block import Residual, each_by_itself
+from kinochrome.nets.block import Residual, Width, each_by_itself
 from kinochrome.nets.evidence import added, to_size
-from kinochrome.nets.matching import Places, Said
+from kinochrome.nets.matching import Place, Places, Said
 from kinochrome.nets.pyramid import Pyramid
 from kinochrome.nets.resnet import ResNet
+from kinochrome.types import Count, Range
 
 STRIDE = 16
 LEAST = 64
@@ -54,25 +55,25 @@ class Shape:
     """Blocks of frames are told of earlier ones."""
     double: bool = True
     """Both matching heads; without, the vanilla one alone."""
-    levels: tuple[int, int, int, int] = (16, 32, 64, 96)
+    levels: tuple[Width, Width, Width, Width] = (16, 32, 64, 96)
     """Channels of the small variant's features at strides 2, 4, 8 and 16."""
-    high: int = 96
+    high: Count = 96
     """Channels of the CNN branch in the correspondence subnet, at stride 8."""
-    token: int = 96
+    token: Annotated[int, Range(12, multiple=12)] = 96
     """Channels of the Transformer branches, a multiple of 12; VisTR's are 384."""
-    feed: int = 192
+    feed: Count = 192
     """Channels inside a Transformer's two linear layers."""
-    grain: int = 16
+    grain: Place = 16
     """A token stands for so many pixels a side."""
-    joined: int = 64
+    joined: Count = 64
     """Channels of the representation that both heads see."""
-    head: int = 48
+    head: Count = 48
     """Channels of each head's keys."""
-    place: int = 8
+    place: Place = 8
     """Matching compares places of so many pixels a side."""
-    blocks: int = 3
+    blocks: Count = 3
     """CNN-Transformer blocks of each subnet, and residual blocks."""
-    drawing: tuple[int, int, int] = (16, 32, 64)
+    drawing: tuple[Count, Count, Count] = (16, 32, 64)
     """Channels of the colorization subnet at strides 2, 4 and 8."""
     correct: bool = True
     """The colorization subnet corrects the warped colours; without, it draws them anew, as the paper has it."""

@@ -17,7 +17,7 @@ from __future__ import annotations
 import itertools
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
 import torch.nn.functional as F
@@ -28,6 +28,7 @@ from kinochrome.nets.block import each_by_itself
 from kinochrome.nets.evidence import agreement, enlarged
 from kinochrome.nets.warp import warp
 from kinochrome.sweeps import padded
+from kinochrome.types import Count, Range
 
 LEAST = 64
 """No side is smaller: normalisation needs more than one place where the extractors are joined …"""
@@ -63,7 +64,7 @@ class Shape:
     """Whose network this is: that of `paper` halves once more below the extractors, as the authors' code does."""
     head: Literal["regression", "classes"] = "classes"
     """How colours are said: `regression` draws ab within a tanh, as the paper; `classes` chooses among quantised ab."""
-    classes: int = 261
+    classes: Count = 261
     """Bins of ab that are chosen among: 261 of side 10 hold all of sRGB."""
     feedback: Literal["grey", "colour"] = "colour"
     """What the next frame is told of this one: its grey, as Eq. 4 says, or its colours, as the authors' code does."""
@@ -71,21 +72,21 @@ class Shape:
     """There is a global feature extractor."""
     placeholder_extractor: bool = True
     """There is a placeholder feature extractor; without, no frame hears of another."""
-    drawing: tuple[int, ...] = (16, 24, 48, 96, 192)
+    drawing: tuple[Annotated[int, Range(2)], ...] = (16, 24, 48, 96, 192)
     """Channels of the mainstream, from the full size down by halves."""
-    finest: int = 1
+    finest: Annotated[int, Range(0, CHOICE)] = 1
     """How many halvings below the full size the answer is drawn, 0 to 2; from there it is enlarged."""
-    kernel: int = 3
+    kernel: Literal[1, 3, 5, 7] = 3
     """Side of the first convolutions, which see the full size, and of the last."""
-    stem: int = 16
+    stem: Count = 16
     """Channels of an extractor before its stages."""
-    stages: tuple[int, ...] = (16, 32, 64)
+    stages: tuple[Count, ...] = (16, 32, 64)
     """Channels inside the bottlenecks of each stage of an extractor, a quarter of what a stage puts out."""
-    blocks: tuple[int, ...] = (2, 3, 4)
+    blocks: tuple[Count, ...] = (2, 3, 4)
     """Bottlenecks of each stage."""
-    features: int = 128
+    features: Count = 128
     """Channels that an extractor gives to the mainstream."""
-    attending: int = 2
+    attending: Annotated[int, Range(0)] = 2
     """Stages of the decoder, from its bottom up, that end in a non-local block."""
 
     @property
