@@ -48,6 +48,8 @@ COLOUR = 50.0
 """Scale of ab inside the network."""
 EVEN = 10.0
 """Where lightness varies less than this (its square), colours do not follow it."""
+COST = 0.75
+"""How much confidence the motion costs where lightness disagrees along it: the next frame often agrees again."""
 FIRMNESS = 1.5
 """How much more decided the choice is than the scores by themselves: a little of every candidate, mixed in frame after
 frame, makes colours pale."""
@@ -323,7 +325,7 @@ def carried(kind: str, sight: Sight, other: Tensor, said: tuple[Tensor, Tensor],
     agrees = agreement(sight.lightness, moved[:, :1].detach(), motion)
     parts = [agrees.difference.abs(), agrees.around, agrees.beyond, torch.zeros_like(agrees.around)]
     evidence = (torch.cat(parts, 1) / 10).clamp(max=4)
-    return Candidate(kind, moved[:, 1:3], moved[:, 3:] * agrees.explained, evidence)
+    return Candidate(kind, moved[:, 1:3], moved[:, 3:] * agrees.explained**COST, evidence)
 
 
 def followed(sight: Sight, lightness: Tensor, motion: Tensor) -> Sight:
