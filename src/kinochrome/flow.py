@@ -17,6 +17,12 @@ if TYPE_CHECKING:
 
 MINIMUM = 32
 """Smaller images are padded to this many pixels a side before motion is searched."""
+APART = 6
+"""Pixels between the patches that are searched for; with `sharpened`, four find nothing better in twice the time."""
+BESIDE = 6
+"""Pixels to the places whose motion a pixel may have as well, …"""
+BETTER = 0.25
+"""… if that explains its lightness better by so much, of 255: where all is alike, motion had better be smooth."""
 
 
 FlowName = Literal["dis", "raft_small", "raft_large"]
@@ -39,7 +45,7 @@ def search_by(name: FlowName, finest: int = 0, device: str = "cpu") -> Search:
 
 
 class Motion:
-    """Estimates flows by dense inverse search (Kroeger et al. 2016, as OpenCV has it)."""
+    """Estimates flows by dense inverse search (Kroeger et al. 2016, as OpenCV has it), then sharpens them."""
 
     def __init__(self, finest: int) -> None:
         """`finest`: the last pyramid level searched; 1 is half size, 2 a quarter and about three times faster."""
@@ -50,6 +56,7 @@ class Motion:
         )
         for search in (self._from_rest, self._from_flow):
             search.setFinestScale(finest)
+            search.setPatchStride(APART)
             # No smoothing afterwards: sharper at moving edges, and half the time.
             search.setVariationalRefinementIterations(0)
 
@@ -64,7 +71,7 @@ class Motion:
             found = self._from_rest.calc(first, second, None)  # type: ignore[call-overload]  # the stub forgets None
         else:
             found = self._from_flow.calc(first, second, start.copy())
-        return np.ascontiguousarray(found[:height, :width])
+        return np.ascontiguousarray(sharpened(first, second, found)[:height, :width])
 
 
 class Comparison:
@@ -103,6 +110,31 @@ def followed(search: Search, here: np.ndarray, source: np.ndarray, way: np.ndarr
     bold = search.between(*pictures)
     better = difference(here, warp(source, bold)) < difference(here, warp(source, motion))
     return np.where(better[..., None], bold, motion)
+
+
+def sharpened(first: np.ndarray, second: np.ndarray, motion: np.ndarray) -> np.ndarray:
+    """The flow from `first` to `second` (uint8), each pixel choosing among its own motion and that of four beside it.
+
+    Patches blur motion where one thing moves before another; which of the two a pixel belongs to, its lightness tells.
+    """
+    height, width = first.shape
+    grid = _grid(height, width)
+
+    def cost(tried: np.ndarray) -> np.ndarray:
+        moved = cv2.remap(second, *cv2.split(grid + tried), cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        return cv2.boxFilter(cv2.absdiff(first, moved), cv2.CV_16U, (5, 5), normalize=False)
+
+    found = motion.copy()
+    least = cv2.subtract(cost(motion), np.full(first.shape, round(25 * BETTER), np.uint16))
+    for x, y in ((BESIDE, 0), (-BESIDE, 0), (0, BESIDE), (0, -BESIDE)):
+        shift = np.array([[1, 0, x], [0, 1, y]], np.float32)
+        tried = cv2.warpAffine(
+            motion, shift, (width, height), flags=cv2.INTER_NEAREST, borderMode=cv2.BORDER_REPLICATE
+        )
+        costs = cost(tried)
+        cv2.copyTo(tried, cv2.compare(costs, least, cv2.CMP_LT), found)
+        cv2.min(costs, least, dst=least)
+    return found
 
 
 def visible(lightness: np.ndarray) -> np.ndarray:
