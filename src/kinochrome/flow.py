@@ -118,19 +118,15 @@ def sharpened(first: np.ndarray, second: np.ndarray, motion: np.ndarray) -> np.n
     Patches blur motion where one thing moves before another; which of the two a pixel belongs to, its lightness tells.
     """
     height, width = first.shape
-    grid = _grid(height, width)
 
     def cost(tried: np.ndarray) -> np.ndarray:
-        moved = cv2.remap(second, *cv2.split(grid + tried), cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-        return cv2.boxFilter(cv2.absdiff(first, moved), cv2.CV_16U, (5, 5), normalize=False)
+        return cv2.boxFilter(cv2.absdiff(first, warp(second, tried)), cv2.CV_16U, (5, 5), normalize=False)
 
     found = motion.copy()
     least = cv2.subtract(cost(motion), np.full(first.shape, round(25 * BETTER), np.uint16))
     for x, y in ((BESIDE, 0), (-BESIDE, 0), (0, BESIDE), (0, -BESIDE)):
         shift = np.array([[1, 0, x], [0, 1, y]], np.float32)
-        tried = cv2.warpAffine(
-            motion, shift, (width, height), flags=cv2.INTER_NEAREST, borderMode=cv2.BORDER_REPLICATE
-        )
+        tried = cv2.warpAffine(motion, shift, (width, height), flags=cv2.INTER_NEAREST, borderMode=cv2.BORDER_REPLICATE)
         costs = cost(tried)
         cv2.copyTo(tried, cv2.compare(costs, least, cv2.CMP_LT), found)
         cv2.min(costs, least, dst=least)

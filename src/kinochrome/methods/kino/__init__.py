@@ -51,7 +51,8 @@ the others. Backward it pays to look oftener: the sweep forward need not look ag
 KEPT_EVERY = 9
 """Every so many frames of the film one is remembered, one that is looked at, …"""
 KEPT = 2
-"""… and so many of those are."""
+"""… and so many of those are. From the latest, colours come along the motion, too: a shorter way than that to
+the source, and one around what has passed since."""
 
 Said = tuple[Tensor, Tensor]
 """ab (1, 2, h, w) and confidence (1, 1, h, w) of a frame."""
@@ -90,7 +91,10 @@ class State:
     source: Source | None = None
     motion: np.ndarray | None = None
     """From this frame to the source's."""
-    kept: tuple[Memory, ...] = field(default=(), repr=False)
+    kept: tuple[Source, ...] = field(default=(), repr=False)
+    """Frames of its own that it remembers."""
+    back: np.ndarray | None = None
+    """From this frame to the latest of them."""
     views: Views = field(default=(), repr=False)
 
 
@@ -106,6 +110,8 @@ class Seen:
     """Whose colours come here …"""
     motion: np.ndarray | None
     """… and the motion to it."""
+    back: np.ndarray | None
+    """The motion to the latest of the sweep's own frames that is remembered."""
 
 
 @dataclass(frozen=True)
@@ -218,24 +224,32 @@ class Kino:
         """What is seen in each frame from `first`, where a sweep begins with this state: all that needs no colours."""
         ways, step = Ways(FINEST, self.device), None
         sight, source, motion = (state.sight, state.source, state.motion) if state else (None, None, None)
+        own = (state.kept[-1].frame, state.kept[-1].lightness) if state and state.kept else None
+        back = state.back if state else None
         for index in range(first, len(film)):
             light, here = film.light(index), at.get(index)
             # Else it is the frame whose state was handed over.
             asked = index > first or state is None
             if index > first:
                 step = ways.between(light, film.light(index - 1))
+                if own is not None:
+                    back = step if own[0] == index - 1 else _way(ways, light, own[1], back, step, anew=False)
             elif state is None:
                 source = _last([one for one in sources if one is not here], index)
             # Where all is known, nothing need come.
             if source is not None and asked and not (here and here.said[1].min() == 1):
-                motion = _way(ways, light, source, motion, step, (index - source.frame) % RENEWAL == 0)
+                anew = (index - source.frame) % RENEWAL == 0
+                motion = _way(ways, light, source.lightness, motion, step, anew)
             if asked or sight is None:
                 sight = self._sight(film, index, None if here else sight, step)
             if film.step < 0:  # the sweep forward will not look again
                 film.seen[film.number(index)] = sight
-            yield Seen(index, sight, step, source, motion)
+            yield Seen(index, sight, step, source, motion, back)
             if here is not None and asked:
                 source, motion = here, np.zeros((*light.shape[-2:], 2), np.float32)
+                own, back = (own, back) if here.views is None else (None, None)
+            elif asked and film.number(index) % KEPT_EVERY == 0:
+                own = index, light
 
     def _advance(
         self, film: Told, seen: Seen, state: State | None, other: State | None, sources: list[Source]
@@ -244,12 +258,7 @@ class Kino:
         index, sight, light, source = seen.index, seen.sight, film.light(seen.index), seen.source
         age = float(index - source.frame) if source else 100.0
         anew = (index - source.frame if source else film.number(index)) % RENEWAL == 0
-        candidates = [self.network.guess(sight)]
-        if state is not None and seen.step is not None:
-            candidates.append(self._carried("chain", sight, film.light(index - 1), state.said, seen.step))
-            candidates += self._recollected(sight, light, state.views) if anew else []
-        if source is not None and seen.motion is not None:
-            candidates.append(self._carried("direct", sight, source.lightness, source.said, seen.motion))
+        candidates = [self.network.guess(sight), *self._along_motion(film, seen, state, anew)]
         if other is not None:
             candidates += self._from_other(film, index, sight, other, age)
         candidates += self._further(film, index, sight, state, sources)
@@ -259,8 +268,23 @@ class Kino:
         if anew:
             past = views.remember(past, _shown(light, said))
         if film.number(index) % KEPT_EVERY == 0:
-            kept = (*kept, thinned(self.network.remember(sight, *said)))[-KEPT:]
-        return State(said, evidence, sight, source, seen.motion, kept, past)
+            memory = thinned(self.network.remember(sight, *said))
+            kept = (*kept, Source(index, light, said, memory))[-KEPT:]
+        return State(said, evidence, sight, source, seen.motion, kept, seen.back, past)
+
+    def _along_motion(self, film: Told, seen: Seen, state: State | None, anew: bool) -> list[Candidate]:
+        """What comes from the frame before, the source, the latest own frame remembered, and (`anew`) a like one."""
+        index, sight, source, found = seen.index, seen.sight, seen.source, []
+        if state is not None and seen.step is not None:
+            found.append(self._carried("chain", sight, film.light(index - 1), state.said, seen.step))
+            found += self._recollected(sight, film.light(index), state.views) if anew else []
+            own = state.kept[-1] if state.kept else None
+            # From the frame just before, it came already.
+            if own is not None and own.frame < index - 1 and seen.back is not None:
+                found.append(self._carried("direct", sight, own.lightness, own.said, seen.back))
+        if source is not None and seen.motion is not None:
+            found.append(self._carried("direct", sight, source.lightness, source.said, seen.motion))
+        return found
 
     def _from_other(self, film: Told, index: int, sight: Sight, other: State, age: float) -> list[Candidate]:
         """What the sweep from the other side says, and its source's own colours, carried here."""
@@ -280,7 +304,7 @@ class Kino:
             draft = film.draft[index : index + 1]
             found.append(told("draft", draft, torch.full_like(draft[:, :1], 0.5), self._number(0)))
         near = [source.memory for source in (_last(sources, index), _next(sources, index)) if source is not None]
-        memories = [*near, *film.photos, *(state.kept if state else ())]
+        memories = [*near, *film.photos, *(own.memory for own in (state.kept if state else ()))]
         return [*found, self.network.recall(sight, join(memories))] if memories else found
 
     def _recollected(self, sight: Sight, light: Tensor, past: Views) -> list[Candidate]:
@@ -316,7 +340,14 @@ class Kino:
             share = confidence / (confidence + (1 - confidence) * own.said[1]).clamp(min=1e-6)
             ab, confidence = torch.lerp(own.said[0], ab, share), torch.maximum(confidence, own.said[1])
         return State(
-            (ab, confidence), torch.zeros_like(confidence).repeat(1, 3, 1, 1), seen.sight, source, still, kept, past
+            (ab, confidence),
+            torch.zeros_like(confidence).repeat(1, 3, 1, 1),
+            seen.sight,
+            source,
+            still,
+            kept,
+            seen.back,
+            past,
         )
 
     def _carried(self, kind: str, sight: Sight, lightness: Tensor, said: Said, motion: np.ndarray) -> Candidate:
@@ -389,12 +420,12 @@ def load(file: Path, device: str = "cpu") -> Network:
 
 
 def _way(
-    ways: Ways, light: Tensor, source: Source, known: np.ndarray | None, step: np.ndarray | None, anew: bool
+    ways: Ways, light: Tensor, there: Tensor, known: np.ndarray | None, step: np.ndarray | None, anew: bool
 ) -> np.ndarray:
-    """The motion from a frame to the source: along the way `known` of the frame before, now and then from rest, too."""
+    """The motion from a frame to another: along the way `known` of the frame before; `anew`: from rest, too."""
     if known is None or step is None:
-        return ways.between(light, source.lightness)
-    return ways.followed(light, source.lightness, flow.compose(step, known), anew)
+        return ways.between(light, there)
+    return ways.followed(light, there, flow.compose(step, known), anew)
 
 
 def _shown(light: Tensor, said: Said) -> views.Shown:
@@ -442,8 +473,12 @@ def _pack(state: State | None, film: Told) -> dict[str, Tensor] | None:
     if state.source is not None and state.motion is not None:
         packed["source"] = torch.tensor(film.number(state.source.frame))
         packed["motion"] = torch.from_numpy(state.motion)
-    for n, memory in enumerate(state.kept):
-        packed |= {f"{one.name}{n}": getattr(memory, one.name) for one in fields(Memory)}
+    for n, own in enumerate(state.kept):
+        packed[f"kept{n}"] = torch.tensor(film.number(own.frame))
+        packed |= {f"kept{n}.lightness": own.lightness, f"kept{n}.ab": own.said[0], f"kept{n}.confidence": own.said[1]}
+        packed |= {f"kept{n}.{one.name}": getattr(own.memory, one.name) for one in fields(Memory)}
+    if state.back is not None:
+        packed["back"] = torch.from_numpy(state.back)
     if state.views:
         packed["views"] = torch.from_numpy(np.stack(state.views))
     return {name: tensor.cpu() for name, tensor in packed.items()}
@@ -453,14 +488,22 @@ def _unpack(packed: dict[str, Tensor] | None, sources: list[Source], film: Told)
     """The state where a neighbour's sweep ended; its source only if that is still among the references."""
     if packed is None:
         return None
-    device = film.frames.device
-    said, evidence = (packed["ab"].to(device), packed["confidence"].to(device)), packed["evidence"].to(device)
-    count = sum(name.startswith("keys") for name in packed)
-    kept = tuple(Memory(*(packed[f"{one.name}{n}"].to(device) for one in fields(Memory))) for n in range(count))
-    past = tuple(view.numpy() for view in packed.get("views", ()))
-    sight = Sight(*(packed[f"sight.{one.name}"].to(device) for one in fields(Sight)))
-    if "source" not in packed:
-        return State(said, evidence, sight, kept=kept, views=past)
-    frame = film.index(int(packed["source"]))
+    known = {name: tensor.to(film.frames.device) for name, tensor in packed.items()}
+
+    def own(name: str) -> Source:
+        memory = Memory(*(known[f"{name}.{one.name}"] for one in fields(Memory)))
+        said = known[f"{name}.ab"], known[f"{name}.confidence"]
+        return Source(film.index(int(packed[name])), known[f"{name}.lightness"], said, memory)
+
+    frame = film.index(int(packed["source"])) if "source" in packed else None
     source = next((source for source in sources if source.frame == frame), None)
-    return State(said, evidence, sight, source, packed["motion"].numpy() if source else None, kept, past)
+    return State(
+        (known["ab"], known["confidence"]),
+        known["evidence"],
+        Sight(*(known[f"sight.{one.name}"] for one in fields(Sight))),
+        source,
+        packed["motion"].numpy() if source else None,
+        tuple(own(f"kept{n}") for n in range(KEPT) if f"kept{n}" in packed),
+        packed["back"].numpy() if "back" in packed else None,
+        tuple(view.numpy() for view in packed.get("views", ())),
+    )
