@@ -45,6 +45,21 @@ def test_composing_adds_up_shifts():
     assert np.allclose(flow.compose(one, other), (-3.0, 4.0))
 
 
+def test_motion_is_sharp_where_one_thing_passes_before_another():
+    ground, thing = texture(), texture(seed=1) / 2 + 40
+    first, second = ground.copy(), ground.copy()
+    first[30:66, 60:100], second[30:66, 68:108] = (thing[30:66, 60:100],) * 2
+    true, blurred = np.zeros((2, *ground.shape, 2), np.float32)
+    true[30:66, 60:100, 0] = 8
+    # As patches find it: what lies around the thing moves with it.
+    blurred[25:71, 55:105, 0] = 8
+    found = flow.sharpened(flow.visible(first), flow.visible(second), blurred)
+    # Right of it, what the second hides has no motion to be found.
+    wrong = (np.abs(found - true).max(-1) > 0.5) & (np.arange(160) < 100)
+    assert wrong.sum() < 0.15 * (np.abs(blurred - true).max(-1) > 0.5).sum()
+    assert np.array_equal(flow.sharpened(flow.visible(ground), flow.visible(ground), blurred * 0), blurred * 0)
+
+
 def test_a_start_helps_where_motion_is_long():
     random = np.random.default_rng(3)
     whole = (50 + 20 * cv2.GaussianBlur(random.normal(size=(96, 320)), (0, 0), 1.5)).astype(np.float32)

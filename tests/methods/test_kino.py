@@ -244,6 +244,22 @@ def test_between_two_references_both_are_seen_with_what_speaks_against_them(meth
     assert min(against) > 0
 
 
+def test_colours_come_from_an_own_frame_of_some_time_ago_too(method, monkeypatch):
+    lightness, ab = scene(frames=22, step=1)
+    seen, fuse = [], method.network.fuse.forward
+
+    def noted(sight, candidates):
+        seen.append([one for one in candidates if one.kind == "direct"])
+        return fuse(sight, candidates)
+
+    monkeypatch.setattr(method.network.fuse, "forward", noted)
+    drain(method, Clip(0, 0, lightness, (reference(lightness[0], ab[0], 0),)))
+    # Frames 9 and 18 are remembered; from the one just before, colours come as the chain.
+    assert [len(directs) for directs in seen] == [1] * 10 + [2] * 8 + [1] + [2] * 2
+    own, source = ((one.ab[..., :72, :112] - ab[21]).norm(dim=1).mean() for one in seen[-1])
+    assert own < 0.9 * source
+
+
 @pytest.mark.parametrize("places", [1, ALIKE - 1, ALIKE, GROUP * ALIKE, 333])
 def test_the_places_most_alike_are_those_that_a_full_search_finds(places: int):
     random = torch.Generator().manual_seed(places)
