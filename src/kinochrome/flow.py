@@ -21,8 +21,9 @@ APART = 6
 """Pixels between the patches that are searched for; with `sharpened`, four find nothing better in twice the time."""
 BESIDE = 6
 """Pixels to the places whose motion a pixel may have as well, …"""
-BETTER = 0.25
-"""… if that explains its lightness better by so much, of 255: where all is alike, motion had better be smooth."""
+BETTER = 1
+"""… if that explains its lightness better by so much, of 255: in what is all alike it would choose by the grain, and
+wander."""
 
 
 FlowName = Literal["dis", "raft_small", "raft_large"]
@@ -123,7 +124,7 @@ def sharpened(first: np.ndarray, second: np.ndarray, motion: np.ndarray) -> np.n
         return cv2.boxFilter(cv2.absdiff(first, warp(second, tried)), cv2.CV_16U, (5, 5), normalize=False)
 
     found = motion.copy()
-    least = cv2.subtract(cost(motion), np.full(first.shape, round(25 * BETTER), np.uint16))
+    least = cv2.subtract(cost(motion), np.full(first.shape, 25 * BETTER, np.uint16))
     for x, y in ((BESIDE, 0), (-BESIDE, 0), (0, BESIDE), (0, -BESIDE)):
         shift = np.array([[1, 0, x], [0, 1, y]], np.float32)
         tried = cv2.warpAffine(motion, shift, (width, height), flags=cv2.INTER_NEAREST, borderMode=cv2.BORDER_REPLICATE)
