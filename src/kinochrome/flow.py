@@ -46,7 +46,11 @@ def search_by(name: FlowName, finest: int = 0, device: str = "cpu") -> Search:
 
 
 class Motion:
-    """Estimates flows by dense inverse search (Kroeger et al. 2016, as OpenCV has it), then sharpens them."""
+    """Estimates flows by dense inverse search (Kroeger et al. 2016, as OpenCV has it).
+
+    Those that begin at a known flow it sharpens, too: they lead far. From one frame to the next that gains nothing, and
+    what is played for long drifts by it.
+    """
 
     def __init__(self, finest: int) -> None:
         """`finest`: the last pyramid level searched; 1 is half size, 2 a quarter and about three times faster."""
@@ -71,8 +75,8 @@ class Motion:
         if start is None:
             found = self._from_rest.calc(first, second, None)  # type: ignore[call-overload]  # the stub forgets None
         else:
-            found = self._from_flow.calc(first, second, start.copy())
-        return np.ascontiguousarray(sharpened(first, second, found)[:height, :width])
+            found = sharpened(first, second, self._from_flow.calc(first, second, start.copy()))
+        return np.ascontiguousarray(found[:height, :width])
 
 
 class Comparison:

@@ -175,7 +175,7 @@ def test_what_an_earlier_reference_showed_is_known_after_a_later_one():
     known = tuple(reference(lightness[frame], ab[frame], frame) for frame in (0, 49))
     errors = error(list(method().colorize(Clip(0, 0, lightness, known))), ab)
     # Were it not remembered, nothing would be known: the error would be as large as the colours.
-    assert errors[-1] < 0.3 * float(ab.norm(dim=1).mean())
+    assert errors[-1] < 0.2 * float(ab.norm(dim=1).mean())
 
 
 def test_a_later_reference_corrects_what_is_remembered():

@@ -23,6 +23,7 @@ from kinochrome.methods.kino.network import (
     carried,
     followed,
     join,
+    nudged,
     quarters,
     slopes,
     whole,
@@ -160,6 +161,20 @@ def test_moved_pictures_carry_colours_and_doubt_what_lies_outside():
     assert torch.allclose(moved.ab[..., :-4], ab[..., 4:], atol=1e-4)
     assert torch.allclose(moved.confidence[..., 2:26], torch.ones(1, 1, 32, 24), atol=1e-3)
     assert (moved.confidence[..., -4:] == 0).all()
+
+
+def test_what_lightness_still_disagrees_about_moves_colours_on():
+    at = torch.arange(32.0).expand(1, 1, 32, 32)
+    here, there = (torch.sigmoid(at - middle) for middle in (16, 16.5))
+    ab = torch.cat([40 * there, -20 * there], 1)
+    lightness, still = 30 + 40 * here, torch.zeros(1, 2, 32, 32)
+    found = carried(
+        "chain", Network(Shape((8, 8, 8, 8), 8)).see(lightness), 30 + 40 * there, (ab, torch.ones_like(here)), still
+    ).ab
+    true = torch.cat([40 * here, -20 * here], 1)
+    assert (found - true).abs().max() < 0.65 * (ab - true).abs().max()
+    # Where it agrees, nothing changes.
+    assert torch.equal(nudged(torch.cat([lightness, ab], 1), torch.zeros_like(here)), ab)
 
 
 def test_quarters_lie_where_they_were_cut():

@@ -247,7 +247,8 @@ class Kino:
             yield Seen(index, sight, step, source, motion, back)
             if here is not None and asked:
                 source, motion = here, np.zeros((*light.shape[-2:], 2), np.float32)
-                own, back = (own, back) if here.views is None else (None, None)
+                if here.views is not None:
+                    own = back = None
             elif asked and film.number(index) % KEPT_EVERY == 0:
                 own = index, light
 

@@ -48,6 +48,9 @@ COLOUR = 50.0
 """Scale of ab inside the network."""
 EVEN = 10.0
 """Where lightness varies less than this (its square), colours do not follow it."""
+NUDGE, EVENNESS = 0.5, 15.0
+"""Where lightness disagrees along a motion, how much of what its gradient makes of that counts, and the square of a
+gradient that is as likely grain: the whole of it would follow every grain."""
 COST = 0.75
 """How much confidence the motion costs where lightness disagrees along it: the next frame often agrees again."""
 FIRMNESS = 1.5
@@ -325,7 +328,21 @@ def carried(kind: str, sight: Sight, other: Tensor, said: tuple[Tensor, Tensor],
     agrees = agreement(sight.lightness, moved[:, :1].detach(), motion)
     parts = [agrees.difference.abs(), agrees.around, agrees.beyond, torch.zeros_like(agrees.around)]
     evidence = (torch.cat(parts, 1) / 10).clamp(max=4)
-    return Candidate(kind, moved[:, 1:3], moved[:, 3:] * agrees.explained**COST, evidence)
+    return Candidate(kind, nudged(moved[:, :3], agrees.difference), moved[:, 3:] * agrees.explained**COST, evidence)
+
+
+def nudged(lab: Tensor, difference: Tensor) -> Tensor:
+    """The ab of colours moved here, moved on by the part of a pixel that the `difference` to their lightness tells.
+
+    That is the normal flow (Horn and Schunck 1981): edges that interpolation has blurred become sharp again by it.
+    """
+    around = F.pad(lab, (1, 1, 1, 1), mode="replicate")
+    # Differences of both neighbours, which are twice the gradients.
+    across = around[..., 1:-1, 2:] - around[..., 1:-1, :-2]
+    down = around[..., 2:, 1:-1] - around[..., :-2, 1:-1]
+    steep = across[:, :1].square() + down[:, :1].square() + 4 * EVENNESS
+    change = across[:, 1:] * across[:, :1] + down[:, 1:] * down[:, :1]
+    return lab[:, 1:] + change * (NUDGE * difference.clamp(-10, 10) / steep)
 
 
 def followed(sight: Sight, lightness: Tensor, motion: Tensor) -> Sight:
