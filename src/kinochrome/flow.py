@@ -48,8 +48,8 @@ def search_by(name: FlowName, finest: int = 0, device: str = "cpu") -> Search:
 class Motion:
     """Estimates flows by dense inverse search (Kroeger et al. 2016, as OpenCV has it).
 
-    Those that begin at a known flow it sharpens, too: they lead far. From one frame to the next that gains nothing, and
-    what is played for long drifts by it.
+    Those that begin at a known flow it sharpens, too: they lead far. From one frame to the next that gains next to
+    nothing, and where a film goes back and forth, small errors grow by it.
     """
 
     def __init__(self, finest: int) -> None:

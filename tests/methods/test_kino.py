@@ -168,9 +168,8 @@ def test_what_lightness_still_disagrees_about_moves_colours_on():
     here, there = (torch.sigmoid(at - middle) for middle in (16, 16.5))
     ab = torch.cat([40 * there, -20 * there], 1)
     lightness, still = 30 + 40 * here, torch.zeros(1, 2, 32, 32)
-    found = carried(
-        "chain", Network(Shape((8, 8, 8, 8), 8)).see(lightness), 30 + 40 * there, (ab, torch.ones_like(here)), still
-    ).ab
+    sight = Network(Shape((8, 8, 8, 8), 8)).see(lightness)
+    found = carried("chain", sight, 30 + 40 * there, (ab, torch.ones_like(here)), still).ab
     true = torch.cat([40 * here, -20 * here], 1)
     assert (found - true).abs().max() < 0.65 * (ab - true).abs().max()
     # Where it agrees, nothing changes.

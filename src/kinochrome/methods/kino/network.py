@@ -48,9 +48,9 @@ COLOUR = 50.0
 """Scale of ab inside the network."""
 EVEN = 10.0
 """Where lightness varies less than this (its square), colours do not follow it."""
-NUDGE, EVENNESS = 0.5, 15.0
-"""Where lightness disagrees along a motion, how much of what its gradient makes of that counts, and the square of a
-gradient that is as likely grain: the whole of it would follow every grain."""
+NUDGE, GRAIN = 0.5, 15.0
+"""How far colours move on by what lightness disagrees about along a motion, and the square of a gradient of lightness
+that is as likely grain: all the way they would follow it."""
 COST = 0.75
 """How much confidence the motion costs where lightness disagrees along it: the next frame often agrees again."""
 FIRMNESS = 1.5
@@ -340,7 +340,7 @@ def nudged(lab: Tensor, difference: Tensor) -> Tensor:
     # Differences of both neighbours, which are twice the gradients.
     across = around[..., 1:-1, 2:] - around[..., 1:-1, :-2]
     down = around[..., 2:, 1:-1] - around[..., :-2, 1:-1]
-    steep = across[:, :1].square() + down[:, :1].square() + 4 * EVENNESS
+    steep = across[:, :1].square() + down[:, :1].square() + 4 * GRAIN
     change = across[:, 1:] * across[:, :1] + down[:, 1:] * down[:, :1]
     return lab[:, 1:] + change * (NUDGE * difference.clamp(-10, 10) / steep)
 
