@@ -171,8 +171,7 @@ class Flow:
             state = self._enter(film[0], max(before, key=lambda source: source.frame), recall)
         for index, look in enumerate(film):
             if index and state is not None:
-                anew = (index - state.source.frame) % RENEWAL == 0
-                state = self._advance(film[index - 1], look, state, recall, anew)
+                state = self._advance(film[index - 1], look, state, recall, index - state.source.frame)
             if index in at and (index or carried is None):
                 state = _anchor(state, at[index])
             yield state
@@ -183,8 +182,8 @@ class Flow:
         candidate = _candidate(look, source.look, source.ab, source.confidence * 0.5, motion)
         return _state(look, _settle(look, [candidate], [source.cells, *recall]), source, motion)
 
-    def _advance(self, before: Look, look: Look, state: State, recall: list[Cells], anew: bool) -> State:
-        """The state one frame on; `anew`: the source is searched from rest, too, where the way to it was lost."""
+    def _advance(self, before: Look, look: Look, state: State, recall: list[Cells], since: int) -> State:
+        """The state one frame on, so many frames `since` the source."""
         step = self._motion.between(look.picture, before.picture)
         motion = self._motion.between(look.picture, state.source.look.picture, flow.compose(step, state.motion))
         source = state.source
@@ -192,25 +191,26 @@ class Flow:
             _candidate(look, before, state.ab, state.confidence * FORGETTING, step),
             _candidate(look, source.look, source.ab, source.confidence * 0.9, motion),
         ]
-        if anew:
+        told = candidates[1].confidence
+        if since % RENEWAL == 0:
             bold = self._motion.between(look.picture, source.look.picture)
             candidates.append(_candidate(look, source.look, source.ab, source.confidence * 0.9, bold))
             better = candidates[2].difference < candidates[1].difference
             motion = np.where(better[..., None], bold, motion)
-            told = np.maximum(candidates[1].confidence, candidates[2].confidence)
-            candidates += self._recollect(look, state.views, told)
+            told = np.maximum(told, candidates[2].confidence)
+        candidates += self._recollect(look, state.views, told)
         said = _settle(look, candidates, [source.cells, *recall, state.cells])
-        past = views.remember(state.views, (look.picture, *said)) if anew else state.views
+        past = views.remember(state.views, (look.picture, *said)) if since % views.EVERY == 0 else state.views
         return replace(_state(look, said, source, motion), views=past)
 
     def _recollect(self, look: Look, past: Views, told: np.ndarray) -> list[Candidate]:
-        """The most alike frame that is remembered, if it is alike at all; `told`: the source's own confidence here."""
+        """The frame remembered that the film is back at, if it is; `told`: the source's own confidence here."""
         view = views.nearest(past, look.picture)
         if view is None:
             return []
         ab, sure = views.colours(view)
-        motion = self._motion.between(look.picture, view[0])
-        then = Look(view[0].astype(np.float32) / np.float32(2.55), view[0])
+        motion = self._motion.between(look.picture, view.picture)
+        then = Look(view.picture.astype(np.float32) / np.float32(2.55), view.picture)
         candidate = _candidate(look, then, ab, sure, motion)
         # What was a guess then must not outweigh the source where that shows the place.
         own, rival = candidate.confidence**4, told**4
@@ -457,7 +457,7 @@ def _pack(state: State | None, sources: list[Source], start: int, way: int) -> d
         "source": torch.tensor(start + way * state.source.frame),
     }
     if state.views:
-        packed["views"] = torch.from_numpy(np.stack(state.views))
+        packed["views"] = torch.from_numpy(views.packed(state.views))
     source = state.source
     if all(source.frame != one.frame for one in sources):
         names = "source_lightness", "source_ab", "source_confidence"
@@ -480,5 +480,5 @@ def _unpack(
     if source is None:
         return None
     ab, confidence, motion = (packed[name].numpy() for name in ("ab", "confidence", "motion"))
-    past = tuple(view.numpy() for view in packed.get("views", ()))
+    past = views.unpacked(view.numpy() for view in packed.get("views", ()))
     return replace(_state(look, (ab, confidence), source, motion), views=past)

@@ -44,7 +44,7 @@ from .network import (
 SHIPPED = Path(__file__).with_name("kino.safetensors")
 """The weights that come with Kinochrome."""
 RENEWAL = 8
-"""Every so many frames from its source a sweep searches it from rest, and looks among the frames it remembers."""
+"""Every so many frames from its source a sweep searches it from rest."""
 SEEN_EVERY = {1: 3, -1: 2}
 """Every so many frames of the film, walking forward and backward, one is looked at; what is seen in it moves along with
 the others. Backward it pays to look oftener: the sweep forward need not look again."""
@@ -258,27 +258,26 @@ class Kino:
         """The state at a frame from the state at the one before, if there was one."""
         index, sight, light, source = seen.index, seen.sight, film.light(seen.index), seen.source
         age = float(index - source.frame) if source else 100.0
-        anew = (index - source.frame if source else film.number(index)) % RENEWAL == 0
-        candidates = [self.network.guess(sight), *self._along_motion(film, seen, state, anew)]
+        candidates = [self.network.guess(sight), *self._along_motion(film, seen, state)]
         if other is not None:
             candidates += self._from_other(film, index, sight, other, age)
         candidates += self._further(film, index, sight, state, sources)
         ab, confidence, evidence = self.network.fuse(sight, candidates)
         said = ab, confidence
         kept, past = (state.kept, state.views) if state else ((), ())
-        if anew:
+        if film.number(index) % views.EVERY == 0:
             past = views.remember(past, _shown(light, said))
         if film.number(index) % KEPT_EVERY == 0:
             memory = thinned(self.network.remember(sight, *said))
             kept = (*kept, Source(index, light, said, memory))[-KEPT:]
         return State(said, evidence, sight, source, seen.motion, kept, seen.back, past)
 
-    def _along_motion(self, film: Told, seen: Seen, state: State | None, anew: bool) -> list[Candidate]:
-        """What comes from the frame before, the source, the latest own frame remembered, and (`anew`) a like one."""
+    def _along_motion(self, film: Told, seen: Seen, state: State | None) -> list[Candidate]:
+        """What comes from the frame before, where the film is back, from the latest own frame, and from the source."""
         index, sight, source, found = seen.index, seen.sight, seen.source, []
         if state is not None and seen.step is not None:
             found.append(self._carried("chain", sight, film.light(index - 1), state.said, seen.step))
-            found += self._recollected(sight, film.light(index), state.views) if anew else []
+            found += self._recollected(sight, film.light(index), state.views)
             own = state.kept[-1] if state.kept else None
             # From the frame just before, it came already.
             if own is not None and own.frame < index - 1 and seen.back is not None:
@@ -309,15 +308,15 @@ class Kino:
         return [*found, self.network.recall(sight, join(memories))] if memories else found
 
     def _recollected(self, sight: Sight, light: Tensor, past: Views) -> list[Candidate]:
-        """The most alike of the frames remembered, carried here; none if none is alike."""
+        """Where the film is back at what it showed: the most alike of the frames remembered, carried here."""
         picture = flow.visible(plane(light))
         view = views.nearest(past, picture)
         if view is None:
             return []
         ab, confidence = views.colours(view)
         said = self._ways.tensor(ab), self._ways.tensor(confidence[..., None])
-        shown = self._ways.tensor(view[0][..., None].astype(np.float32) / np.float32(2.55))
-        return [self._carried("view", sight, shown, said, self._ways.search.between(picture, view[0]))]
+        shown = self._ways.tensor(view.picture[..., None].astype(np.float32) / np.float32(2.55))
+        return [self._carried("view", sight, shown, said, self._ways.search.between(picture, view.picture))]
 
     def _sight(self, film: Told, index: int, before: Sight | None = None, step: np.ndarray | None = None) -> Sight:
         """What is seen in a frame: looked at, or moved here from the frame `before`, along the `step` to it."""
@@ -481,7 +480,7 @@ def _pack(state: State | None, film: Told) -> dict[str, Tensor] | None:
     if state.back is not None:
         packed["back"] = torch.from_numpy(state.back)
     if state.views:
-        packed["views"] = torch.from_numpy(np.stack(state.views))
+        packed["views"] = torch.from_numpy(views.packed(state.views))
     return {name: tensor.cpu() for name, tensor in packed.items()}
 
 
@@ -506,5 +505,5 @@ def _unpack(packed: dict[str, Tensor] | None, sources: list[Source], film: Told)
         packed["motion"].numpy() if source else None,
         tuple(own(f"kept{n}") for n in range(KEPT) if f"kept{n}" in packed),
         packed["back"].numpy() if "back" in packed else None,
-        tuple(view.numpy() for view in packed.get("views", ())),
+        views.unpacked(view.numpy() for view in packed.get("views", ())),
     )
