@@ -207,6 +207,18 @@ def test_what_is_stopped_while_rendering_lags_ends_with_the_frame_at_hand(
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("kinochrome")]
 
 
+def test_shots_that_are_done_leave_no_memory_behind(
+    scene: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A film of many shots would fill the disk with it."""
+    shorten(monkeypatch, 6)
+    work = tmp_path / "work"
+    colour(scene, tmp_path / "colour.mkv", both_stills(scene, tmp_path), project=work)
+    left = [segments.read(path) for path in work.glob("segments/*.safetensors")]
+    assert len(left) >= 7 and all(one and len(one.explained) for one in left)
+    assert not any(one.boundary or one.carried for one in left if one)
+
+
 def test_a_changed_reference_renders_only_its_shots_again(scene: Scene, tmp_path: Path) -> None:
     stills = both_stills(scene, tmp_path)
     work = tmp_path / "work"

@@ -116,6 +116,8 @@ def _colour_and_render(plan: Plan, report: Report) -> int:
                 _render(plan, number, repeat(None, piece.stop - piece.start), None, shelf, report)
             else:
                 handover = _colour(plan, number, shelf, report)
+            if not any(piece.continues for piece in plan.pieces[number + 1 : number + 2]):
+                handover = handover.slim()
             segments.write(replace(handover, films=_film_bytes(plan, number)), plan.path(number, ".safetensors"))
             _slim(plan, number)
     return sum(plan.pieces[number].stop - plan.pieces[number].start for number in done)
@@ -150,7 +152,7 @@ def _slim(plan: Plan, number: int) -> None:
         path = plan.path(number - 1, ".safetensors")
         handover = segments.read(path)
         if handover is not None:
-            segments.write(replace(handover, boundary=(), carried=()), path)
+            segments.write(handover.slim(), path)
 
 
 class Shelf:

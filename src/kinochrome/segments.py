@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
@@ -30,6 +30,10 @@ class Handover:
     """The explained share of each written frame."""
     films: int = 0
     """Bytes of the films beside it, so that a damaged one is noticed."""
+
+    def slim(self) -> Handover:
+        """The same without what only the next piece of the shot goes on from, which is the most of it."""
+        return replace(self, boundary=(), carried=())
 
 
 def write(handover: Handover, path: Path) -> None:
