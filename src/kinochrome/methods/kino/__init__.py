@@ -270,7 +270,7 @@ class Kino:
         if film.number(index) % KEPT_EVERY == 0:
             memory = thinned(self.network.remember(sight, *said))
             kept = (*kept, Source(index, light, said, memory))[-KEPT:]
-        return State(said, evidence, sight, source, seen.motion, kept, seen.back, past)
+        return State(said, evidence, sight, source=source, motion=seen.motion, kept=kept, back=seen.back, views=past)
 
     def _along_motion(self, film: Told, seen: Seen, state: State | None) -> list[Candidate]:
         """What comes from the frame before, where the film is back, from the latest own frame, and from the source."""
@@ -343,11 +343,11 @@ class Kino:
             (ab, confidence),
             torch.zeros_like(confidence).repeat(1, 3, 1, 1),
             seen.sight,
-            source,
-            still,
-            kept,
-            seen.back,
-            past,
+            source=source,
+            motion=still,
+            kept=kept,
+            back=seen.back,
+            views=past,
         )
 
     def _carried(self, kind: str, sight: Sight, lightness: Tensor, said: Said, motion: np.ndarray) -> Candidate:
@@ -501,9 +501,9 @@ def _unpack(packed: dict[str, Tensor] | None, sources: list[Source], film: Told)
         (known["ab"], known["confidence"]),
         known["evidence"],
         Sight(*(known[f"sight.{one.name}"] for one in fields(Sight))),
-        source,
-        packed["motion"].numpy() if source else None,
-        tuple(own(f"kept{n}") for n in range(KEPT) if f"kept{n}" in packed),
-        packed["back"].numpy() if "back" in packed else None,
-        views.unpacked(view.numpy() for view in packed.get("views", ())),
+        source=source,
+        motion=packed["motion"].numpy() if source else None,
+        kept=tuple(own(f"kept{n}") for n in range(KEPT) if f"kept{n}" in packed),
+        back=packed["back"].numpy() if "back" in packed else None,
+        views=views.unpacked(view.numpy() for view in packed.get("views", ())),
     )
