@@ -116,6 +116,7 @@ def _colour_and_render(plan: Plan, report: Report) -> int:
                 _render(plan, number, repeat(None, piece.stop - piece.start), None, shelf, report)
             else:
                 handover = _colour(plan, number, shelf, report)
+            # From the last piece of a shot nobody goes on.
             if not any(piece.continues for piece in plan.pieces[number + 1 : number + 2]):
                 handover = handover.slim()
             segments.write(replace(handover, films=_film_bytes(plan, number)), plan.path(number, ".safetensors"))
