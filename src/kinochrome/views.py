@@ -25,6 +25,11 @@ class View:
         return self.planes[0]
 
     @property
+    def lightness(self) -> np.ndarray:
+        """(h, w) float32, 0..100: what the picture shows."""
+        return self.picture.astype(np.float32) / np.float32(2.55)
+
+    @property
     def sure(self) -> float:
         """How confident it is on the mean."""
         return float(self.planes[3].mean())

@@ -210,7 +210,7 @@ class Flow:
             return []
         ab, sure = views.colours(view)
         motion = self._motion.between(look.picture, view.picture)
-        then = Look(view.picture.astype(np.float32) / np.float32(2.55), view.picture)
+        then = Look(view.lightness, view.picture)
         candidate = _candidate(look, then, ab, sure, motion)
         # What was a guess then must not outweigh the source where that shows the place.
         own, rival = candidate.confidence**4, told**4

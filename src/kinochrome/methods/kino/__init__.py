@@ -315,7 +315,7 @@ class Kino:
             return []
         ab, confidence = views.colours(view)
         said = self._ways.tensor(ab), self._ways.tensor(confidence[..., None])
-        shown = self._ways.tensor(view.picture[..., None].astype(np.float32) / np.float32(2.55))
+        shown = self._ways.tensor(view.lightness[..., None])
         return [self._carried("view", sight, shown, said, self._ways.search.between(picture, view.picture))]
 
     def _sight(self, film: Told, index: int, before: Sight | None = None, step: np.ndarray | None = None) -> Sight:
